@@ -1,0 +1,1 @@
+"""Lineshaft: the open industrial internet in one Python package."""

@@ -1,0 +1,1 @@
+"""The shared vocabulary: words and roads; imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""A demonstration plant of real protocol servers."""

@@ -1,0 +1,25 @@
+"""Find a driver by its name; ours and yours are found the same way."""
+
+from importlib.metadata import entry_points
+from typing import cast
+
+from lineshaft.core.errors import ConfigError
+from lineshaft.core.name import did_you_mean
+from lineshaft.network.device import Driver
+
+
+def names() -> list[str]:
+    """Return the name of every driver that is installed."""
+    return sorted(entry_points(group="lineshaft.drivers").names)
+
+
+def load(protocol: str) -> Driver:
+    """Import the driver module that the `lineshaft.drivers` entry point names."""
+    found = entry_points(group="lineshaft.drivers", name=protocol)
+    if not found:
+        known = names()
+        raise ConfigError(
+            f"no driver speaks {protocol!r}; there are: {', '.join(known)}"
+            + did_you_mean(protocol, known)
+        )
+    return cast("Driver", next(iter(found)).load())
