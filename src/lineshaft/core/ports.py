@@ -1,0 +1,44 @@
+"""Which TCP ports of this machine are taken, and by whom."""
+
+import socket
+
+import psutil
+
+
+def holder_of(port: int) -> str:
+    """Return who listens on the port, like `nats-server (pid 812, user opc)`.
+
+    Programs of other users can be hidden from us: then it is `another program`.
+    """
+    for connection in psutil.net_connections("tcp"):
+        listens = connection.status == psutil.CONN_LISTEN
+        if listens and connection.laddr.port == port and connection.pid:
+            return _describe(connection.pid)
+    return "another program"
+
+
+def _describe(pid: int) -> str:
+    try:
+        process = psutil.Process(pid)
+        return f"{process.name()} (pid {pid}, user {process.username()})"
+    except psutil.Error:
+        return f"pid {pid}"
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server could listen there now; port 0 always is."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def taken(port: int, key: str) -> str:
+    """Return the sentence for a port that is taken; `key` is its setting."""
+    return (
+        f"port {port} is used by {holder_of(port)}; stop that program or choose "
+        f"another port with {key} in lineshaft.toml (0 takes any free one)"
+    )

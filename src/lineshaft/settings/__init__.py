@@ -1,0 +1,276 @@
+"""One typed tree of all settings, checked as a whole before anything starts.
+
+The file `lineshaft.toml` is read first; environment variables such as
+`LINESHAFT_WEB__PORT=8081` stand above it. Every problem of every file is told at
+once, with its place and the nearest valid spelling.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from typing_extensions import override
+
+from lineshaft.core.errors import ConfigError
+from lineshaft.core.name import did_you_mean
+from lineshaft.core.settings import Settings as BusSettings
+from lineshaft.network import drivers
+from lineshaft.network.settings import DeviceConfig, DeviceSettings, OutboxSettings
+from lineshaft.platform.historian.settings import Settings as HistorianSettings
+from lineshaft.settings.points import PointList, read_points
+from lineshaft.settings.toml import Table, place_of, read_toml
+from lineshaft.web.settings import Settings as WebSettings
+
+_DEVICE_NAME = r"[\w-]+"
+_COMMON = frozenset(DeviceSettings.model_fields)
+
+
+class PlantSettings(BaseModel, frozen=True, extra="forbid"):
+    """The table `[plant]`."""
+
+    name: str = Field(default="Plant", description="What the page calls this plant.")
+    demo: bool = Field(default=False, description="Mark everything as a demonstration.")
+
+
+class Settings(BaseSettings):
+    """The whole of lineshaft.toml."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="LINESHAFT_",
+        env_nested_delimiter="__",
+    )
+
+    plant: PlantSettings = PlantSettings()
+    bus: BusSettings = BusSettings()
+    outbox: OutboxSettings = OutboxSettings()
+    historian: HistorianSettings = HistorianSettings()
+    web: WebSettings = WebSettings()
+    devices: dict[str, DeviceSettings] = Field(
+        default={}, description="The machines, one table [devices.NAME] each."
+    )
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment stand above the file, and nothing else count."""
+        return env_settings, init_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """A plant as configured: everything that is needed to start it."""
+
+    file: Path
+    data: Path
+    settings: Settings
+    devices: tuple[DeviceConfig, ...]
+
+    @property
+    def name(self) -> str:
+        """Return what the page calls it."""
+        return self.settings.plant.name
+
+
+def load(file: Path, data: Path) -> Plant:
+    """Read and check everything; `ConfigError` holds every problem that was found."""
+    table, text = read_toml(file)
+    try:
+        settings = Settings(**table)  # type: ignore[arg-type]  # pydantic checks it
+    except ValidationError as error:
+        problems = list(_explain(error, file, text, ()))
+        raise ConfigError([*problems, *_device_problems(table, file, text)]) from error
+    problems = []
+    devices = tuple(_devices(settings, file, text, problems))
+    if problems:
+        raise ConfigError(problems)
+    return Plant(file, data, settings, devices)
+
+
+def _device_problems(table: Table, file: Path, text: str) -> list[str]:
+    """Check the devices of a file whose other parts are wrong, as far as possible."""
+    devices = table.get("devices")
+    sound: dict[str, DeviceSettings] = {}
+    for name, values in devices.items() if isinstance(devices, dict) else ():
+        try:
+            sound[name] = DeviceSettings.model_validate(values)
+        except ValidationError:
+            continue  # already among the problems
+    problems: list[str] = []
+    for name, device in sound.items():
+        _device(name, device, _Place(file, text, problems))
+    return problems
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where problems are found, and where they go."""
+
+    file: Path
+    text: str
+    problems: list[str]
+
+    def tell(self, path: tuple[str | int, ...], text: str) -> None:
+        at = place_of(self.text, path)
+        key = ".".join(str(part) for part in path)
+        self.problems.append(f"{self.file}{at}: {key}: {text}")
+
+
+def _devices(
+    settings: Settings, file: Path, text: str, problems: list[str]
+) -> Iterator[DeviceConfig]:
+    place = _Place(file, text, problems)
+    seen: dict[str, str] = {}
+    for name, common in settings.devices.items():
+        made = _device(name, common, place)
+        if made is None:
+            continue
+        device, listed = made
+        list_file = file.parent / common.points
+        for point, line in zip(listed.points, listed.lines, strict=True):
+            here = f"{list_file}:{line}"
+            if point.name in seen:
+                problems.append(
+                    f"{here}:1: name: {point.name!r} stands already at "
+                    f"{seen[point.name]}; a name belongs to one point"
+                )
+            seen.setdefault(point.name, here)
+        yield device
+
+
+def _device(
+    name: str, common: DeviceSettings, place: _Place
+) -> tuple[DeviceConfig, PointList] | None:
+    path = ("devices", name)
+    if any(letter in name for letter in " .*>/$+#:"):
+        place.tell(path, "a device's name has letters, digits, _ and - only")
+        return None
+    try:
+        driver = drivers.load(common.driver)
+    except ConfigError as error:
+        place.tell((*path, "driver"), str(error))
+        return None
+    listed = read_points(place.file.parent / common.points, driver.check_address)
+    place.problems.extend(listed.problems)
+    own = _driver_settings(driver.Settings, common, path, place)
+    if own is None:
+        return None
+    device = DeviceConfig(
+        name,
+        common.driver,
+        driver,
+        own,
+        tuple(listed.points),
+        common.timeout_s,
+        common.heartbeat_s,
+    )
+    return device, listed
+
+
+def _driver_settings(
+    kind: type[BaseModel],
+    common: DeviceSettings,
+    path: tuple[str, str],
+    place: _Place,
+) -> BaseModel | None:
+    values: dict[str, Any] = dict(common.model_extra or {})  # Any: checked next
+    if "timeout_s" in kind.model_fields:
+        values["timeout_s"] = common.timeout_s
+    before = len(place.problems)
+    for key, value in values.items():
+        values[key] = _prepared(kind, key, value, path, place)
+    if len(place.problems) > before:
+        return None
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        known = [*kind.model_fields, *_COMMON]
+        for fault in error.errors(include_url=False):
+            place.tell((*path, *fault["loc"]), _sentence(fault, known))
+        return None
+
+
+def _prepared(
+    kind: type[BaseModel], key: str, value: object, path: tuple[str, str], place: _Place
+) -> object:
+    """Fetch secrets, and let paths start beside lineshaft.toml."""
+    field = kind.model_fields.get(key)
+    if field is None or not isinstance(value, str):
+        return value
+    kinds = {field.annotation, *get_args(field.annotation)}
+    if SecretStr in kinds:
+        try:
+            return _secret(value, place.file.parent)
+        except ConfigError as error:
+            place.tell((*path, key), str(error))
+    if Path in kinds:
+        return place.file.parent / value
+    return value
+
+
+def _secret(reference: str, base: Path) -> SecretStr:
+    where, _, name = reference.partition(":")
+    if where == "env":
+        if name not in os.environ:
+            raise ConfigError(f"the environment variable {name} is not set")
+        return SecretStr(os.environ[name])
+    if where == "file":
+        try:
+            return SecretStr((base / name).read_text("utf-8").rstrip("\r\n"))
+        except OSError as error:
+            raise ConfigError(f"{base / name}: {error.strerror}") from error
+    raise ConfigError(
+        "a secret is not written into this file; write file:NAME for a file that holds "
+        "it or env:NAME for an environment variable"
+    )
+
+
+def _explain(
+    error: ValidationError, file: Path, text: str, path: tuple[str, ...]
+) -> Iterator[str]:
+    for fault in error.errors(include_url=False):
+        where = (*path, *fault["loc"])
+        key = ".".join(str(part) for part in where)
+        known = _known_at(Settings, where[:-1])
+        at = place_of(text, where)
+        yield f"{file}{at}: {key}: {_sentence(fault, known)}"
+
+
+def _sentence(fault: ErrorDetails, known: list[str]) -> str:
+    if fault["type"] == "extra_forbidden":
+        key = str(fault["loc"][-1])
+        hint = did_you_mean(key, known) or f"; there are: {', '.join(sorted(known))}"
+        return f"there is no such setting{hint}"
+    if fault["type"] == "missing":
+        return "is missing; add it to this table"
+    given = fault["input"]
+    shown = f"{given!r}: " if isinstance(given, str | int | float) else ""
+    return f"{shown}{fault['msg'].lower().removeprefix('value error, ')}"
+
+
+def _known_at(root: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
+    model = root
+    for part in path:
+        field = model.model_fields.get(str(part))
+        kind = field.annotation if field else None
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return []
+        model = kind
+    return list(model.model_fields)

@@ -1,0 +1,239 @@
+"""Point lists: CSV files beside lineshaft.toml, edited in a spreadsheet."""
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lineshaft.core.errors import ConfigError
+from lineshaft.core.name import check_name, did_you_mean
+from lineshaft.core.point import Kind, Point
+
+COLUMNS = (
+    "name",
+    "address",
+    "type",
+    "unit",
+    "scale",
+    "offset",
+    "deadband",
+    "period",
+    "description",
+    "writable",
+)
+REQUIRED = ("name", "address")
+_PERIOD = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_YES_NO = {
+    "yes": True,
+    "true": True,
+    "1": True,
+    "no": False,
+    "false": False,
+    "0": False,
+}
+_FIELD_OF = {"period": "period_s"}
+
+
+@dataclass(slots=True)
+class PointList:
+    """The good rows of a file, where each stands, and what is wrong with the rest."""
+
+    points: list[Point] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def read_points(file: Path, check_address: Callable[[str], None]) -> PointList:
+    """Read a point list; every problem names file, line and column.
+
+    The separator is a comma, a semicolon or a tab, whichever the first line has.
+    """
+    found = PointList()
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        found.problems.append(f"{file}: cannot be read: {error.strerror}")
+        return found
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        found.problems.append(
+            f"{file}:{line}: is not UTF-8 text; save it as 'CSV UTF-8' in your "
+            "spreadsheet program"
+        )
+        return found
+    rows = _rows(text)
+    columns = _header(file, next(rows, (1, [])), found.problems)
+    if columns is None:
+        return found
+    for line, cells in rows:
+        if any(cells):
+            _take_row(_Row(file, line, cells, columns), check_address, found)
+    return found
+
+
+def write_points(file: Path, points: list[Point]) -> None:
+    """Write a point list in the form that `read_points` reads."""
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(COLUMNS)
+        for point in points:
+            writer.writerow(
+                [
+                    point.name,
+                    point.address,
+                    point.type.value,
+                    point.unit,
+                    f"{point.scale:g}",
+                    f"{point.offset:g}",
+                    f"{point.deadband:g}",
+                    f"{point.period_s:g}",
+                    point.description,
+                    "yes" if point.writable else "no",
+                ]
+            )
+
+
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
+    for cells in reader:
+        yield reader.line_num, [cell.strip() for cell in cells]
+
+
+def _header(
+    file: Path, first: tuple[int, list[str]], problems: list[str]
+) -> tuple[str, ...] | None:
+    columns = tuple(cell.lower() for cell in first[1])
+    known = list(COLUMNS)
+    faults = [
+        f"{file}:1:{position}: there is no column {column!r}"
+        + (did_you_mean(column, known) or f"; columns are {', '.join(COLUMNS)}")
+        for position, column in enumerate(columns, 1)
+        if column not in known
+    ]
+    faults += [
+        f"{file}:1:{columns.index(column) + 1}: column {column!r} stands there twice"
+        for column in set(columns)
+        if columns.count(column) > 1
+    ]
+    faults += [
+        f"{file}:1: the column {column!r} is missing"
+        for column in REQUIRED
+        if column not in columns
+    ]
+    problems.extend(faults)
+    return None if faults else columns
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    file: Path
+    line: int
+    cells: list[str]
+    columns: tuple[str, ...]
+
+    def problem(self, column: str, text: str) -> str:
+        position = self.columns.index(column) + 1
+        return f"{self.file}:{self.line}:{position}: {column}: {text}"
+
+
+def _take_row(
+    row: _Row, check_address: Callable[[str], None], found: PointList
+) -> None:
+    if not len(REQUIRED) <= len(row.cells) <= len(row.columns):
+        found.problems.append(
+            f"{row.file}:{row.line}: has {len(row.cells)} cells, the header has "
+            f"{len(row.columns)}; put text that holds a separator in quotes"
+        )
+        return
+    values: dict[str, object] = {}
+    faults: list[str] = []
+    for column, cell in zip(row.columns, row.cells, strict=False):
+        try:
+            if cell or column in REQUIRED:
+                values[_FIELD_OF.get(column, column)] = _READ[column](cell)
+            if column == "address":
+                check_address(cell)
+        except ConfigError as error:
+            faults += [row.problem(column, text) for text in error.problems]
+    if faults:
+        found.problems += faults
+        return
+    found.points.append(Point(**values))  # type: ignore[arg-type]  # read by column
+    found.lines.append(row.line)
+
+
+def _text(cell: str) -> str:
+    return cell
+
+
+def _address(cell: str) -> str:
+    if not cell:
+        raise ConfigError("is empty; write where the value is in the device")
+    return cell
+
+
+def _number(cell: str) -> float:
+    try:
+        number = float(cell)
+    except ValueError:
+        hint = f"; write {cell.replace(',', '.')}" if "," in cell else ""
+        raise ConfigError(f"{cell!r} is not a number{hint}") from None
+    if not abs(number) < float("inf"):
+        raise ConfigError(f"{cell!r} is not a finite number")
+    return number
+
+
+def _scale(cell: str) -> float:
+    number = _number(cell)
+    if number == 0:
+        raise ConfigError("0 would lose every value; write 1 to leave it as it is")
+    return number
+
+
+def _deadband(cell: str) -> float:
+    number = _number(cell)
+    if number < 0:
+        raise ConfigError(f"{cell!r} is negative; it is the smallest change reported")
+    return number
+
+
+def _period(cell: str) -> float:
+    match = _PERIOD.fullmatch(cell)
+    seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
+    if seconds <= 0:
+        raise ConfigError(f"{cell!r} is not a period; write 0.5, 500ms, 10s or 1m")
+    return seconds
+
+
+def _type(cell: str) -> Kind:
+    kinds = [kind.value for kind in Kind]
+    if cell.lower() not in kinds:
+        raise ConfigError(
+            f"{cell!r} is not a type"
+            + (did_you_mean(cell, kinds) or f"; types are {', '.join(kinds)}")
+        )
+    return Kind(cell.lower())
+
+
+def _yes_no(cell: str) -> bool:
+    if cell.lower() not in _YES_NO:
+        raise ConfigError(f"{cell!r} is neither yes nor no")
+    return _YES_NO[cell.lower()]
+
+
+_READ: dict[str, Callable[[str], object]] = {
+    "name": check_name,
+    "address": _address,
+    "type": _type,
+    "unit": _text,
+    "scale": _scale,
+    "offset": _number,
+    "deadband": _deadband,
+    "period": _period,
+    "description": _text,
+    "writable": _yes_no,
+}
