@@ -22,7 +22,7 @@ from lineshaft.core.event import Event, Severity
 from lineshaft.core.frame import Columns
 from lineshaft.core.health import EVERY_S, Health, State
 from lineshaft.core.point import Point
-from lineshaft.core.tasks import bare
+from lineshaft.core.process.tasks import bare
 from lineshaft.network.device import Batch, Device, Listens, Reads
 from lineshaft.network.framing import Framer
 from lineshaft.network.outbox import Parcel

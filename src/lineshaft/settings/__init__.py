@@ -20,9 +20,9 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
+from lineshaft.core.bus.settings import Settings as BusSettings
 from lineshaft.core.errors import ConfigError
 from lineshaft.core.name import did_you_mean
-from lineshaft.core.settings import Settings as BusSettings
 from lineshaft.network import drivers
 from lineshaft.network.settings import DeviceConfig, DeviceSettings, OutboxSettings
 from lineshaft.platform.historian.settings import Settings as HistorianSettings

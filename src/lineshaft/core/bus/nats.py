@@ -25,7 +25,7 @@ from nats.js.errors import APIError, NotFoundError
 from lineshaft.core import errors
 from lineshaft.core.bus import EVENTS, READINGS, Answer, Message
 from lineshaft.core.errors import LineshaftError, Refused, Unreachable
-from lineshaft.core.tasks import bare, beside
+from lineshaft.core.process.tasks import bare, beside
 
 log = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lineshaft.core import ports
-from lineshaft.core.children import Program, start, stop
 from lineshaft.core.errors import ConfigError, Unreachable
-from lineshaft.core.tasks import beside
+from lineshaft.core.process import ports
+from lineshaft.core.process.children import Program, start, stop
+from lineshaft.core.process.tasks import beside
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Programs, ports and tasks: what runs, beside what."""
