@@ -52,6 +52,9 @@ class Delivers(Protocol):
         restarts of the bus. What was removed from the stream is passed over.
         """
 
+    async def identity(self, stream: str) -> str:
+        """Return what tells this stream from any other that had its name."""
+
     async def last_sequence(self, stream: str) -> int:
         """Return the sequence of the newest message; 0 for an empty stream."""
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ _PULL_MESSAGES = 256
 _PULL_BYTES = 32 << 20
 _PULL_S = 10.0
 _LEFT_BEHIND_S = 60.0
+_IDENTITY = "lineshaft-identity"
 _ERROR_HEADER, _END_HEADER = "Lineshaft-Error", "Lineshaft-End"
 
 
@@ -165,9 +167,13 @@ class NatsBus:
     async def _ensure(self, config: StreamConfig) -> None:
         with _translated(f"stream {config.name}"):
             try:
-                await self._stream.update_stream(config)
+                info = await self._stream.stream_info(config.name or "")
             except NotFoundError:
-                await self._stream.add_stream(config)
+                mark = {_IDENTITY: secrets.token_hex(8)}
+                await self._stream.add_stream(config, metadata=mark)
+            else:
+                mark = info.config.metadata or {}
+                await self._stream.update_stream(config, metadata=mark)
 
     async def publish(self, subject: str, data: bytes, message_id: str) -> None:
         """Store a message; see `core.bus.Publishes`."""
@@ -177,6 +183,12 @@ class NatsBus:
             await self._stream.publish(
                 subject, data, headers={"Nats-Msg-Id": message_id}
             )
+
+    async def identity(self, stream: str) -> str:
+        """Return what tells this stream from others; see `core.bus.Delivers`."""
+        with _translated(f"stream {stream}"):
+            info = await self._stream.stream_info(stream)
+        return (info.config.metadata or {}).get(_IDENTITY, stream)
 
     async def last_sequence(self, stream: str) -> int:
         """Return the sequence of the newest message; see `core.bus.Delivers`."""

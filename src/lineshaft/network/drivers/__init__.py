@@ -1,11 +1,14 @@
 """Find a driver by its name; ours and yours are found the same way."""
 
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import cast
 
 from lineshaft.core.errors import ConfigError
 from lineshaft.core.name import did_you_mean
+from lineshaft.core.point import Point
 from lineshaft.network.device import Driver
+from lineshaft.network.settings import DeviceConfig
 
 
 def names() -> list[str]:
@@ -23,3 +26,15 @@ def load(protocol: str) -> Driver:
             + did_you_mean(protocol, known)
         )
     return cast("Driver", next(iter(found)).load())
+
+
+def sessions_of(device: DeviceConfig) -> list[tuple[str, tuple[Point, ...]]]:
+    """Return the name and the points of each connection that the device needs."""
+    divide = getattr(device.driver, "sessions", None)
+    if divide is None:
+        return [("", device.points)]
+    divided: Mapping[str, Sequence[int]] = divide(device.settings, device.points)
+    return [
+        (name, tuple(device.points[position] for position in positions))
+        for name, positions in divided.items()
+    ]

@@ -1,0 +1,218 @@
+"""Answers about the past, from memory and from the table as if they were one."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import numpy as np
+
+from lineshaft.core.errors import NotFound
+from lineshaft.core.name import did_you_mean, select
+from lineshaft.core.reading import Reading
+from lineshaft.core.series import Aggregate, Buckets, Format, Series
+from lineshaft.platform.historian.aggregate import Span, aggregate
+from lineshaft.platform.historian.arrow import Table, from_table, names_of, to_table
+from lineshaft.platform.historian.block import Block, Points, join
+from lineshaft.platform.historian.export import write
+from lineshaft.platform.historian.hot import Hot
+from lineshaft.platform.historian.store import Snapshot
+
+MOST_BUCKETS = 1_000_000
+_AT_ONCE_US = 8 * 86_400_000_000
+_EXPORT_US = 6 * 3600_000_000
+
+
+class Engine:
+    """Implements `core.series.History` over the two stores."""
+
+    def __init__(self, hot: Hot, snapshot: Snapshot, standing_s: float) -> None:
+        self.hot = hot
+        self.snapshot = snapshot
+        """Replaced together with what `hot` counts as committed."""
+        self._standing_us = int(standing_s * 1e6)
+
+    async def last(self, pattern: str) -> list[Reading]:
+        """Return the newest reading of each point; see `History.last`."""
+        points = self.hot.points
+        chosen = select(pattern, points.names)
+        numbers = [points.number(name) for name in chosen]
+        found = [self.hot.last(number) for number in numbers if number is not None]
+        return [reading for reading in found if reading is not None]
+
+    async def raw(
+        self, name: str, start_us: int, end_us: int, limit: int = 100_000
+    ) -> Series:
+        """Return every reading of the span; see `History.raw`."""
+        [past] = await self._past([name], start_us, end_us, limit + 1)
+        if not len(past):
+            await self._expect(name)
+        rows = past.columns.take(slice(limit))
+        number = self.hot.points.number(name)
+        unit = self.hot.points.units[number] if number is not None else ""
+        more = len(past) > limit
+        return Series(name, unit, past.texts, past.statuses, rows, more)
+
+    async def buckets(
+        self, names: Sequence[str], start_us: int, end_us: int, every_us: int
+    ) -> list[Buckets]:
+        """Return all aggregates over buckets; see `History.buckets`."""
+        if end_us <= start_us or (end_us - start_us) // every_us > MOST_BUCKETS:
+            raise NotFound(
+                f"the span has {max(0, (end_us - start_us) // every_us)} buckets, it "
+                f"must have 1 to {MOST_BUCKETS}; ask for longer ones or a shorter span"
+            )
+        for name in names:
+            if name not in self.hot.points:
+                await self._expect(name)
+        parts: list[list[Buckets]] = []
+        step = max(_AT_ONCE_US // every_us, 1) * every_us
+        begin = start_us // every_us * every_us
+        while begin < end_us:
+            stop = min(begin + step, end_us)
+            parts.append(await self._buckets(names, begin, stop, every_us))
+            begin += step
+        return [_chained([part[each] for part in parts]) for each in range(len(names))]
+
+    async def export(
+        self, pattern: str, start_us: int, end_us: int, form: Format
+    ) -> AsyncIterator[bytes]:
+        """Yield a file with every reading of the span; see `History.export`."""
+        known = await asyncio.to_thread(self.snapshot.names)
+        names = select(pattern, sorted({*known, *self.hot.points.names}))
+        if not names:
+            raise NotFound(f"no recorded point matches {pattern!r}")
+        recorded = self.snapshot.span_us()
+        first = min(recorded[0] if recorded else start_us, self.hot.oldest_us())
+        begin = max(start_us, first // _EXPORT_US * _EXPORT_US)
+        parts = _Parts()
+        writing = write(form, parts)
+        while begin < end_us:
+            stop = min(begin + _EXPORT_US, end_us)
+            parts.table = await self._table(names, begin, stop)
+            yield await asyncio.to_thread(next, writing)
+            begin = stop
+        parts.table = None
+        for rest in writing:
+            yield rest
+
+    async def _table(self, names: Sequence[str], start_us: int, end_us: int) -> Table:
+        past = await self._past(names, start_us, end_us)
+        points = Points()
+        points.add(names, [self._unit(name) for name in names])
+        for number, block in enumerate(past):
+            block.columns.point[:] = number
+        return to_table(join(past), points)
+
+    def _unit(self, name: str) -> str:
+        number = self.hot.points.number(name)
+        return "" if number is None else self.hot.points.units[number]
+
+    async def _buckets(
+        self, names: Sequence[str], start_us: int, end_us: int, every_us: int
+    ) -> list[Buckets]:
+        # What stands at the beginning was said before it.
+        past = await self._past(names, start_us - self._standing_us, end_us)
+        now_us = time.time_ns() // 1000
+        span = Span(start_us, end_us, every_us, self._standing_us, now_us)
+        starts = span.edges()[:-1]
+
+        def calculate() -> list[Buckets]:
+            return [
+                Buckets(name, self._unit(name), every_us, starts, aggregate(each, span))
+                for name, each in zip(names, past, strict=True)
+            ]
+
+        return await asyncio.to_thread(calculate)
+
+    async def _past(
+        self, names: Sequence[str], start_us: int, end_us: int, limit: int | None = None
+    ) -> list[Block]:
+        """Return the readings of each point in the span, in order of time.
+
+        The table and memory are looked at in one moment: before the first `await`.
+        """
+        snapshot = self.snapshot
+        in_memory: dict[str, Block] = {}
+        cold_until: dict[str, int] = {}
+        for name in names:
+            number = self.hot.points.number(name)
+            if number is None:
+                cold_until[name], in_memory[name] = end_us, join([])
+                continue
+            cold = min(max(self.hot.cold_until(number) + 1, start_us), end_us)
+            cold_until[name] = cold
+            late = self.hot.uncommitted(number, start_us, cold)
+            in_memory[name] = join([late, self.hot.behind(number, cold, end_us)])
+        asked = [name for name in names if cold_until[name] > start_us]
+        rows: dict[str, Block] = {}
+        if asked:
+            stop = max(cold_until[name] for name in asked)
+            only = limit if len(asked) == 1 else None
+            rows = await asyncio.to_thread(
+                _read, snapshot, asked, (start_us, stop), only
+            )
+        past = []
+        for name in names:
+            block = rows.get(name)
+            kept = [] if block is None else [_until(block, cold_until[name])]
+            past.append(_in_order(join([*kept, in_memory[name]])))
+        return past
+
+    async def _expect(self, name: str) -> None:
+        """Raise `NotFound` for a name that was never recorded."""
+        if name in self.hot.points:
+            return
+        known = await asyncio.to_thread(self.snapshot.names)
+        if name not in known:
+            near = did_you_mean(name, [*known, *self.hot.points.names])
+            raise NotFound(f"nothing was ever recorded of {name!r}{near}")
+
+
+class _Parts:
+    """Hands the tables of an export to its writer, one at a time."""
+
+    table: Table | None = None
+
+    def __iter__(self) -> Iterator[Table]:
+        while self.table is not None:
+            yield self.table
+
+
+def _read(
+    snapshot: Snapshot, names: Sequence[str], span: tuple[int, int], limit: int | None
+) -> dict[str, Block]:
+    table = snapshot.read(names, *span, limit)
+    found, positions = names_of(table)
+    if len(found) <= 1:
+        return {name: from_table(table) for name in found}
+    whole = from_table(table)
+    return {
+        name: Block(
+            whole.columns.take(np.flatnonzero(positions == number)),
+            whole.texts,
+            whole.statuses,
+        )
+        for number, name in enumerate(found)
+    }
+
+
+def _until(block: Block, end_us: int) -> Block:
+    rows = slice(int(np.searchsorted(block.columns.time, end_us)))
+    return Block(block.columns.take(rows), block.texts, block.statuses)
+
+
+def _in_order(block: Block) -> Block:
+    order = np.argsort(block.columns.time, kind="stable")
+    columns = block.columns.take(order)
+    columns.point[:] = 0
+    return Block(columns, block.texts, block.statuses)
+
+
+def _chained(parts: Sequence[Buckets]) -> Buckets:
+    first = parts[0]
+    columns = {
+        each: np.concatenate([part.columns[each] for part in parts])
+        for each in Aggregate
+    }
+    start = np.concatenate([part.start for part in parts])
+    return Buckets(first.name, first.unit, first.every_us, start, columns)

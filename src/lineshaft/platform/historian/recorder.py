@@ -1,0 +1,231 @@
+"""Write everything on the bus into the store, exactly once.
+
+Store first, then forget: the bus keeps what is not committed, and the number of the
+last message lies in the same commit as its rows, so that a crash at any moment repeats
+a message at most on the way in, where its number gives it away.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from lineshaft.core.bus import EVENTS, READINGS, Bus, Message
+from lineshaft.core.errors import Refused, Unreachable
+from lineshaft.core.event import Event, Severity, encode_event
+from lineshaft.core.frame import Frame, decode_frame
+from lineshaft.core.health import State
+from lineshaft.platform.historian.arrow import Table, to_table
+from lineshaft.platform.historian.block import Block
+from lineshaft.platform.historian.engine import Engine
+from lineshaft.platform.historian.settings import Settings
+from lineshaft.platform.historian.store import Snapshot
+
+log = logging.getLogger(__name__)
+
+IMPORTS = "import/"
+"""Devices of this kind are files: their frames are known for good, not for a life."""
+RETRY_FIRST_S, RETRY_LAST_S = 1.0, 30.0
+MOST_TAIL = 5_000_000
+"""Uncommitted readings in memory at which nothing more is taken from the bus."""
+KEEP_ON_BUS_S = 600.0
+"""How long recorded messages stay on the bus, for pages that lost their connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """Readings, and how far each writer gets with them."""
+
+    block: Block
+    reached: int
+    numbers: Mapping[str, int]
+
+
+class Keeps(Protocol):
+    """What the recorder needs from the store; see `Store`."""
+
+    def reached(self, writer: str) -> int:
+        """Return the number that the last commit of `writer` carried."""
+
+    def append(self, rows: Table, writer: str, reached: Mapping[str, int]) -> None:
+        """Store rows and numbers in one commit, unless `writer` got there before."""
+
+    def advance(self) -> Snapshot:
+        """Return the table as it is now."""
+
+
+class Recorder:
+    """A service: `run` works until it is cancelled, and then commits what it has."""
+
+    def __init__(
+        self, bus: Bus, store: Keeps, engine: Engine, settings: Settings
+    ) -> None:
+        self._bus = bus
+        self._store = store
+        self._engine = engine
+        self._settings = settings
+        self._writer = ""
+        self._taken = self._committed = 0
+        self._pending: _Commit | None = None
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._imports: dict[str, int] = {}
+        self._full = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._marks: list[tuple[float, int]] = []
+        self.state, self.reason = State.OK, ""
+        self.readings = self.duplicates = self.refused = self.commits = 0
+
+    async def run(self) -> None:
+        """Record for ever."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._take_from_bus())
+                group.create_task(self._commit_in_time())
+        finally:
+            await self._commit()
+
+    @property
+    def committed(self) -> int:
+        """Return the sequence of the last message that is in the store."""
+        return self._committed
+
+    async def _take_from_bus(self) -> None:
+        # Counted for each stream on its own: a bus that was made anew begins at 1.
+        self._writer = f"historian/{await self._bus.identity(READINGS)}"
+        self._taken = self._committed = self._store.reached(self._writer)
+        async for batch in self._bus.batches(READINGS, after=self._taken):
+            for message in batch:
+                await self._take(message)
+            hot = self._engine.hot
+            if hot.tail_readings >= self._settings.commit_readings:
+                self._full.set()
+            if hot.tail_readings >= MOST_TAIL:
+                self._room.clear()
+                await self._room.wait()
+            else:
+                await asyncio.sleep(0)  # let questions in between
+
+    async def _take(self, message: Message) -> None:
+        if message.sequence <= self._taken:
+            return
+        try:
+            frame = decode_frame(message.data)
+        except Refused as refusal:
+            self.refused += 1
+            await self._report_refusal(message, refusal)
+        else:
+            if self._is_new(frame):
+                self._engine.hot.take(frame)
+                self.readings += len(frame)
+            else:
+                self.duplicates += len(frame)
+        self._taken = message.sequence
+
+    def _is_new(self, frame: Frame) -> bool:
+        """Whether it is not a late repetition by a publisher that got no answer."""
+        key = (frame.device, frame.epoch)
+        last = self._numbers.get(key)
+        if frame.device.startswith(IMPORTS):
+            writer = f"{frame.device}/{frame.epoch}"
+            if last is None:
+                last = self._store.reached(writer)
+            self._imports[writer] = max(frame.number, last)
+        self._numbers[key] = max(frame.number, last or 0)
+        return last is None or frame.number > last
+
+    async def _report_refusal(self, message: Message, refusal: Refused) -> None:
+        event = Event(
+            kind="historian.refused",
+            source=message.subject,
+            severity=Severity.ERROR,
+            text=f"Message {message.sequence} on {message.subject} is not a frame and "
+            f"was left out: {refusal}. See what publishes there.",
+            detail={"sequence": message.sequence},
+        )
+        try:
+            await self._bus.publish(
+                f"events.{event.kind}",
+                encode_event(event),
+                f"{EVENTS}:refused:{message.sequence}",
+            )
+        except (Unreachable, Refused) as error:
+            log.warning("%s; and the event could not be told: %s", event.text, error)
+
+    async def _commit_in_time(self) -> None:
+        retry_s = RETRY_FIRST_S
+        while True:
+            if self.state is State.OK:
+                try:
+                    async with asyncio.timeout(self._settings.commit_every_s):
+                        await self._full.wait()
+                except TimeoutError:
+                    pass  # it is time
+            else:
+                await asyncio.sleep(retry_s)
+            try:
+                await self._commit()
+            except Unreachable as trouble:
+                self.state, self.reason = State.DEGRADED, str(trouble)
+                log.error("%s; tried again in %.0f s", trouble, retry_s)  # noqa: TRY400
+                retry_s = min(retry_s * 2, RETRY_LAST_S)
+            else:
+                self.state, self.reason, retry_s = State.OK, "", RETRY_FIRST_S
+
+    async def _commit(self) -> None:
+        """Move the tail into the store; on failure it stays, to be tried again."""
+        hot = self._engine.hot
+        if self._pending is None:
+            numbers = {self._writer: self._taken, **self._imports}
+            self._pending = _Commit(hot.begin_commit(), self._taken, numbers)
+            self._imports = {}
+            self._full.clear()
+        pending = self._pending
+        if pending.reached > self._committed:
+            snapshot = await asyncio.to_thread(self._write, pending)
+            # From here to the end of memory's commit nothing is awaited, so that no
+            # question sees these readings twice or not at all.
+            self._engine.snapshot = snapshot
+            self._committed = pending.reached
+            self.commits += 1
+        hot.end_commit(time.time_ns() // 1000)
+        self._pending = None
+        self._room.set()
+        await self._forget()
+
+    def _write(self, commit: _Commit) -> Snapshot:
+        rows = to_table(commit.block, self._engine.hot.points)
+        self._store.append(rows, self._writer, commit.numbers)
+        return self._store.advance()
+
+    async def _forget(self) -> None:
+        """Let the bus drop what has been in the store for a while."""
+        now = time.monotonic()
+        self._marks.append((now, self._committed))
+        old = [
+            (when, number)
+            for when, number in self._marks
+            if when <= now - KEEP_ON_BUS_S
+        ]
+        if not old:
+            return
+        self._marks = self._marks[len(old) :]
+        try:
+            await self._bus.forget(READINGS, through=old[-1][1])
+        except Unreachable as error:
+            log.debug("the bus keeps what is recorded for longer: %s", error)
+
+    def figures(self) -> dict[str, float | int | str]:
+        """Return what its health has to tell."""
+        hot = self._engine.hot
+        return {
+            "readings": self.readings,
+            "duplicates": self.duplicates,
+            "refused_frames": self.refused,
+            "commits": self.commits,
+            "tail_readings": hot.tail_readings,
+            "memory_readings": hot.readings,
+            "committed_sequence": self._committed,
+        }

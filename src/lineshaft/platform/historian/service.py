@@ -1,0 +1,160 @@
+"""The historian as a service: it records, answers, keeps house and tells its health."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from lineshaft.core.bus import Answer, Bus
+from lineshaft.core.errors import Refused, Unreachable
+from lineshaft.core.health import EVERY_S, Health, State
+from lineshaft.platform.historian import wire
+from lineshaft.platform.historian.arrow import from_table, units_of
+from lineshaft.platform.historian.engine import Engine
+from lineshaft.platform.historian.hot import Hot
+from lineshaft.platform.historian.recorder import Recorder
+from lineshaft.platform.historian.settings import Settings
+from lineshaft.platform.historian.store import Store
+
+log = logging.getLogger(__name__)
+
+_PART = 1 << 20
+_LAST_DAYS = 8
+"""Partitions in which the last values of an earlier life are looked for."""
+Q = TypeVar("Q", bound=wire.Question)
+
+
+async def open_historian(home: Path, settings: Settings, bus: Bus) -> "Historian":
+    """Open the store below `home`, with the last values of an earlier life."""
+
+    def prepare() -> tuple[Store, Engine]:
+        store = Store(home)
+        snapshot = store.advance()
+        span = snapshot.span_us()
+        hot = Hot(
+            settings.hot_window_s, settings.hot_readings, span[1] if span else None
+        )
+        rows = snapshot.last_rows(_LAST_DAYS)
+        hot.restore_last(rows["name"].to_pylist(), units_of(rows), from_table(rows))
+        return store, Engine(hot, snapshot, settings.standing_s)
+
+    store, engine = await asyncio.to_thread(prepare)
+    return Historian(bus, store, engine, settings)
+
+
+class Historian:
+    """A service: `run` works until it is cancelled."""
+
+    def __init__(
+        self, bus: Bus, store: Store, engine: Engine, settings: Settings
+    ) -> None:
+        self._bus = bus
+        self._store = store
+        self._engine = engine
+        self._settings = settings
+        self._recorder = Recorder(bus, store, engine, settings)
+        self._since_us = time.time_ns() // 1000
+
+    async def run(self) -> None:
+        """Record, answer and keep house for ever."""
+        answers: dict[str, Answer] = {
+            "last": self._last,
+            "raw": self._raw,
+            "buckets": self._buckets,
+            "export": self._export,
+        }
+        async with contextlib.AsyncExitStack() as stack:
+            for what, answer in answers.items():
+                await stack.enter_async_context(
+                    self._bus.answer(f"historian.{what}", answer)
+                )
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._recorder.run())
+                group.create_task(self._keep_house())
+                group.create_task(self._tell_health())
+
+    async def _last(self, data: bytes) -> AsyncIterator[bytes]:
+        question = _question(data, wire.Last)
+        readings = await self._engine.last(question.pattern)
+        for part in _parts(wire.pack_readings(readings)):
+            yield part
+
+    async def _raw(self, data: bytes) -> AsyncIterator[bytes]:
+        question = _question(data, wire.Raw)
+        series = await self._engine.raw(
+            question.name, question.start_us, question.end_us, question.limit
+        )
+        for part in _parts(await asyncio.to_thread(wire.pack_series, series)):
+            yield part
+
+    async def _buckets(self, data: bytes) -> AsyncIterator[bytes]:
+        question = _question(data, wire.InBuckets)
+        buckets = await self._engine.buckets(
+            question.names, question.start_us, question.end_us, question.every_us
+        )
+        for part in _parts(await asyncio.to_thread(wire.pack_buckets, buckets)):
+            yield part
+
+    async def _export(self, data: bytes) -> AsyncIterator[bytes]:
+        question = _question(data, wire.Export)
+        async for part in self._engine.export(
+            question.pattern, question.start_us, question.end_us, question.form
+        ):
+            for piece in _parts(part):
+                yield piece
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.compact_every_s)
+            await self._try(self._store.compact)
+            while await self._try(lambda: self._store.sort_closed(datetime.now(UTC))):
+                pass  # one day after the other
+            await self._try(lambda: self._store.vacuum(self._settings.vacuum_after_h))
+
+    async def _try(self, work: Callable[[], object]) -> object:
+        """House-keeping that fails is tried again the next time, and said."""
+        try:
+            done = await asyncio.to_thread(work)
+        except Unreachable as trouble:
+            log.warning("%s", trouble)
+            return None
+        if done:
+            self._engine.snapshot = await asyncio.to_thread(self._store.advance)
+        return done
+
+    async def _tell_health(self) -> None:
+        before, then = self._recorder.readings, time.monotonic()
+        state = State.OK
+        while True:
+            recorder, now = self._recorder, time.monotonic()
+            rate = (recorder.readings - before) / max(now - then, 0.001)
+            before, then = recorder.readings, now
+            if recorder.state is not state:
+                state, self._since_us = recorder.state, time.time_ns() // 1000
+            health = Health(
+                service="historian",
+                state=recorder.state,
+                reason=recorder.reason,
+                since_us=self._since_us,
+                figures=recorder.figures() | {"readings_per_s": round(rate, 1)},
+            )
+            self._bus.tell("status.historian", msgspec.json.encode(health))
+            await asyncio.sleep(EVERY_S)
+
+
+def _question(data: bytes, kind: type[Q]) -> Q:
+    try:
+        return msgspec.msgpack.decode(data, type=kind)
+    except msgspec.MsgspecError as error:
+        raise Refused(f"this is not a question to the historian: {error}") from error
+
+
+def _parts(data: bytes) -> list[bytes]:
+    """Divide an answer into messages that every bus carries."""
+    return [data[start : start + _PART] for start in range(0, len(data), _PART)]

@@ -1,0 +1,132 @@
+"""Questions to the historian and its answers, as they travel over the bus."""
+
+import msgspec
+import numpy as np
+
+from lineshaft.core.frame import Frame, decode_frame, encode_frame
+from lineshaft.core.reading import Reading, Status, Value
+from lineshaft.core.series import Aggregate, Buckets, Format, Series
+
+
+class Last(msgspec.Struct, frozen=True):
+    """Asks on `historian.last`."""
+
+    pattern: str
+
+
+class Raw(msgspec.Struct, frozen=True):
+    """Asks on `historian.raw`."""
+
+    name: str
+    start_us: int
+    end_us: int
+    limit: int
+
+
+class InBuckets(msgspec.Struct, frozen=True):
+    """Asks on `historian.buckets`."""
+
+    names: tuple[str, ...]
+    start_us: int
+    end_us: int
+    every_us: int
+
+
+class Export(msgspec.Struct, frozen=True):
+    """Asks on `historian.export`."""
+
+    pattern: str
+    start_us: int
+    end_us: int
+    form: Format
+
+
+Question = Last | Raw | InBuckets | Export
+_Row = tuple[str, Value | None, Status, int, str]
+_encoder = msgspec.msgpack.Encoder()
+_readings = msgspec.msgpack.Decoder(list[_Row])
+
+
+class _Buckets(msgspec.Struct, array_like=True):
+    name: str
+    unit: str
+    every_us: int
+    start: bytes
+    columns: dict[Aggregate, bytes]
+
+
+def pack(message: object) -> bytes:
+    """Return a question as MessagePack."""
+    return _encoder.encode(message)
+
+
+def pack_readings(readings: list[Reading]) -> bytes:
+    """Return readings as MessagePack."""
+    return _encoder.encode(
+        [(r.name, r.value, r.status, r.time_us, r.unit) for r in readings]
+    )
+
+
+def unpack_readings(data: bytes) -> list[Reading]:
+    """Return what `pack_readings` was given."""
+    return [Reading(*row) for row in _readings.decode(data)]
+
+
+def pack_series(series: Series) -> bytes:
+    """Return a series in the form of a frame, which every room can read."""
+    return encode_frame(
+        Frame(
+            "historian",
+            "more" if series.more else "",
+            0,
+            (series.name,),
+            (series.unit,),
+            series.texts,
+            series.statuses,
+            series.columns,
+        )
+    )
+
+
+def unpack_series(parts: list[bytes]) -> Series:
+    """Return what `pack_series` was given, in one part."""
+    frame = decode_frame(b"".join(parts))
+    more = frame.epoch == "more"
+    [name], [unit] = frame.names, frame.units
+    return Series(name, unit, frame.texts, frame.statuses, frame.columns, more)
+
+
+def pack_buckets(buckets: list[Buckets]) -> bytes:
+    """Return buckets as MessagePack with columns of little-endian numbers."""
+    return _encoder.encode(
+        [
+            _Buckets(
+                each.name,
+                each.unit,
+                each.every_us,
+                each.start.astype("<i8").tobytes(),
+                {
+                    name: column.astype("<f8").tobytes()
+                    for name, column in each.columns.items()
+                },
+            )
+            for each in buckets
+        ]
+    )
+
+
+def unpack_buckets(data: bytes) -> list[Buckets]:
+    """Return what `pack_buckets` was given."""
+    return [
+        Buckets(
+            each.name,
+            each.unit,
+            each.every_us,
+            np.frombuffer(each.start, "<i8"),
+            {
+                name: np.frombuffer(column, "<f8")
+                for name, column in each.columns.items()
+            },
+        )
+        for each in msgspec.msgpack.decode(data, type=list[_Buckets])
+    ]
