@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from lineshaft.core.bus import EVENTS, READINGS, Answer, Message
 from lineshaft.core.errors import Unreachable
@@ -90,7 +90,9 @@ class BusInMemory:
         """Wait for something that comes with a message, an answer or a word."""
         async with asyncio.timeout(30):
             while not condition():
-                await asyncio.wait({asyncio.ensure_future(self._news.wait())}, timeout=0.05)
+                # Not everything that is waited for rings the bell.
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), 0.05)
 
     def _overhear(self, subject: str, data: bytes) -> None:
         for wanted, queue in self._ears:

@@ -70,7 +70,7 @@ class History(Protocol):
     """The past, whoever keeps it. Times are microseconds since 1970 UTC.
 
     Spans include `start_us` and exclude `end_us`. A point that was never recorded
-    has an empty past, unless no point of that name is known: `NotFound`.
+    has an empty past. `Unreachable` when the historian does not answer.
     """
 
     async def last(self, pattern: str) -> list[Reading]:

@@ -23,7 +23,8 @@ from typing_extensions import override
 from lineshaft.core.bus.settings import Settings as BusSettings
 from lineshaft.core.errors import ConfigError
 from lineshaft.core.name import did_you_mean
-from lineshaft.network import drivers
+from lineshaft.network.drivers import NotLoaded
+from lineshaft.network.drivers import load as load_driver
 from lineshaft.network.settings import DeviceConfig, DeviceSettings, OutboxSettings
 from lineshaft.platform.historian.settings import Settings as HistorianSettings
 from lineshaft.settings.points import PointList, read_points
@@ -89,8 +90,12 @@ class Plant:
         return self.settings.plant.name
 
 
-def load(file: Path, data: Path) -> Plant:
-    """Read and check everything; `ConfigError` holds every problem that was found."""
+def load(file: Path, data: Path, *, drivers: bool = True) -> Plant:
+    """Read and check everything; `ConfigError` holds every problem that was found.
+
+    Without `drivers` none is imported, which is quicker; their settings and addresses
+    are then not looked at, and nothing can be connected.
+    """
     table, text = read_toml(file)
     try:
         settings = Settings(**table)  # type: ignore[arg-type]  # pydantic checks it
@@ -98,7 +103,8 @@ def load(file: Path, data: Path) -> Plant:
         problems = list(_explain(error, file, text, ()))
         raise ConfigError([*problems, *_device_problems(table, file, text)]) from error
     problems = []
-    devices = tuple(_devices(settings, file, text, problems))
+    place = _Place(file, text, problems, drivers)
+    devices = tuple(_devices(settings, place))
     if problems:
         raise ConfigError(problems)
     return Plant(file, data, settings, devices)
@@ -115,7 +121,7 @@ def _device_problems(table: Table, file: Path, text: str) -> list[str]:
             continue  # already among the problems
     problems: list[str] = []
     for name, device in sound.items():
-        _device(name, device, _Place(file, text, problems))
+        _device(name, device, _Place(file, text, problems, drivers=True))
     return problems
 
 
@@ -126,6 +132,7 @@ class _Place:
     file: Path
     text: str
     problems: list[str]
+    drivers: bool
 
     def tell(self, path: tuple[str | int, ...], text: str) -> None:
         at = place_of(self.text, path)
@@ -133,21 +140,18 @@ class _Place:
         self.problems.append(f"{self.file}{at}: {key}: {text}")
 
 
-def _devices(
-    settings: Settings, file: Path, text: str, problems: list[str]
-) -> Iterator[DeviceConfig]:
-    place = _Place(file, text, problems)
+def _devices(settings: Settings, place: _Place) -> Iterator[DeviceConfig]:
     seen: dict[str, str] = {}
     for name, common in settings.devices.items():
         made = _device(name, common, place)
         if made is None:
             continue
         device, listed = made
-        list_file = file.parent / common.points
+        list_file = place.file.parent / common.points
         for point, line in zip(listed.points, listed.lines, strict=True):
             here = f"{list_file}:{line}"
             if point.name in seen:
-                problems.append(
+                place.problems.append(
                     f"{here}:1: name: {point.name!r} stands already at "
                     f"{seen[point.name]}; a name belongs to one point"
                 )
@@ -163,7 +167,7 @@ def _device(
         place.tell(path, "a device's name has letters, digits, _ and - only")
         return None
     try:
-        driver = drivers.load(common.driver)
+        driver = load_driver(common.driver) if place.drivers else NotLoaded()
     except ConfigError as error:
         place.tell((*path, "driver"), str(error))
         return None

@@ -12,6 +12,7 @@ import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from lineshaft.core.errors import ConfigError
 
@@ -31,6 +32,8 @@ class Program:
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     """Added to our own."""
+    nice: int = 0
+    """How far it stands back when the processors are busy, 0 to 19."""
 
 
 async def start(program: Program, *, stderr: int | None = None) -> Process:
@@ -42,7 +45,7 @@ async def start(program: Program, *, stderr: int | None = None) -> Process:
         stderr=stderr,
         env={**os.environ, **program.environment},
         start_new_session=True,
-        preexec_fn=die_with_parent,
+        preexec_fn=partial(_prepare, program.nice),
     )
 
 
@@ -91,7 +94,8 @@ class Keeper:
             pause_s = min(2 * pause_s, LAST_RESTART_S)
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to stop this process when its parent is gone."""
+def _prepare(nice: int) -> None:
+    """Stand back, and ask the kernel to stop this process when its parent is gone."""
+    os.nice(nice)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,13 +1,16 @@
 """Find a driver by its name; ours and yours are found the same way."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from importlib.metadata import entry_points
 from typing import cast
+
+from pydantic import BaseModel
 
 from lineshaft.core.errors import ConfigError
 from lineshaft.core.name import did_you_mean
 from lineshaft.core.point import Point
-from lineshaft.network.device import Driver
+from lineshaft.network.device import Device, Driver
 from lineshaft.network.settings import DeviceConfig
 
 
@@ -26,6 +29,25 @@ def load(protocol: str) -> Driver:
             + did_you_mean(protocol, known)
         )
     return cast("Driver", next(iter(found)).load())
+
+
+class _Nothing(BaseModel, frozen=True, extra="allow"):
+    """Settings that nobody looks at."""
+
+
+class NotLoaded:
+    """Stands for a driver where only the names of points are wanted."""
+
+    Settings: type[BaseModel] = _Nothing
+
+    def check_address(self, address: str) -> None:
+        """Take any address: whoever loads the driver checks it."""
+
+    def connect(
+        self, settings: BaseModel, points: Sequence[Point]
+    ) -> AbstractAsyncContextManager[Device]:
+        """Connect to nothing."""
+        raise ConfigError("the settings were loaded without drivers")
 
 
 def sessions_of(device: DeviceConfig) -> list[tuple[str, tuple[Point, ...]]]:

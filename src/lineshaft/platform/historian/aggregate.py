@@ -50,8 +50,10 @@ def aggregate(block: Block, span: Span) -> dict[Aggregate, Floats]:
     bad, good = _qualities(block)
     numbers = block.columns.numbers()
     numbers[bad] = np.nan
-    result = _of_readings(block.columns.time, numbers, bad, edges)
-    result |= _of_time(block.columns.time, numbers, bad, good, span, edges)
+    # The sum of the largest floats is infinite, and that is the answer then.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        result = _of_readings(block.columns.time, numbers, bad, edges)
+        result |= _of_time(block.columns.time, numbers, bad, good, span, edges)
     return result
 
 
@@ -108,27 +110,47 @@ def _of_time(
     until = np.minimum(np.append(time[1:], limit), limit)
     stands = np.where(bad, until, np.minimum(until, time + span.standing_us))
     stands = np.maximum(stands, time)
-    known = _within(time, stands, np.ones(len(time)), edges)
-    valued = _within(time, stands, (~np.isnan(numbers)).astype(np.float64), edges)
-    weighted = _within(time, stands, np.nan_to_num(numbers), edges)
-    well = _within(time, stands, good.astype(np.float64), edges)
+    pieces = _cut(time, stands, edges)
+    known = pieces.area(np.ones(len(time)))
+    valued = pieces.area((~np.isnan(numbers)).astype(np.float64))
+    weighted = pieces.area(np.nan_to_num(numbers, posinf=np.inf, neginf=-np.inf))
+    well = pieces.area(good.astype(np.float64))
     passed = (np.minimum(edges[1:], limit) - edges[:-1]) / 1e6
-    with np.errstate(invalid="ignore", divide="ignore"):
-        time_mean = np.where(valued > 0, weighted / valued, np.nan)
-        share = np.where(known > 0, np.minimum(well / passed, 1.0), np.nan)
+    time_mean = np.where(valued > 0, weighted / valued, np.nan)
+    share = np.where(known > 0, np.minimum(well / passed, 1.0), np.nan)
     return {Aggregate.TIME_MEAN: time_mean, Aggregate.GOOD: share}
 
 
-def _within(begin: Integers, end: Integers, height: Floats, edges: Integers) -> Floats:
-    """Return the area of steps within each bucket, in height times seconds.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pieces:
+    """Steps cut at the edges of buckets, so that each lies within one bucket.
 
-    Steps follow each other without overlap. The area up to any time is piecewise
-    linear, so interpolating it at the edges is exact.
+    Every bucket is summed up on its own: a huge value in one does not take the digits
+    of the others, as a running total would.
     """
-    if not len(begin):
-        return np.zeros(len(edges) - 1)
-    origin = edges[0]
-    corners = np.column_stack([begin, end]).ravel() - origin
-    steps = np.column_stack([np.zeros(len(begin)), height * (end - begin) / 1e6])
-    area = np.cumsum(steps.ravel())
-    return np.diff(np.interp(edges - origin, corners, area))
+
+    step: NDArray[np.intp]
+    bucket: NDArray[np.intp]
+    seconds: Floats
+    buckets: int
+
+    def area(self, height: Floats) -> Floats:
+        """Return the area within each bucket, in height times seconds."""
+        weights = height[self.step] * self.seconds
+        return np.bincount(self.bucket, weights, minlength=self.buckets)
+
+
+def _cut(begin: Integers, end: Integers, edges: Integers) -> _Pieces:
+    """Return the pieces of steps that follow each other without overlap."""
+    begin = np.clip(begin, edges[0], edges[-1])
+    end = np.clip(end, edges[0], edges[-1])
+    steps = np.flatnonzero(end > begin)
+    first = np.searchsorted(edges, begin[steps], "right") - 1
+    count = np.searchsorted(edges, end[steps], "left") - first
+    step = np.repeat(steps, count)
+    ahead = np.repeat(np.cumsum(count) - count, count)
+    bucket = np.repeat(first, count) + np.arange(len(step)) - ahead
+    length = np.minimum(end[step], edges[bucket + 1]) - np.maximum(
+        begin[step], edges[bucket]
+    )
+    return _Pieces(step, bucket, length / 1e6, len(edges) - 1)

@@ -86,9 +86,9 @@ def from_table(table: Table, number: int = 0) -> Block:
     integer = table["integer"]
     numbers = _filled(table["value"], 0.0)
     bits = numbers.view(np.int64).copy()
-    whole = (kind == KIND_INT) | (kind == KIND_BOOL)
-    bits[whole] = numbers[whole].astype(np.int64)
     huge = ~np.asarray(integer.is_null())
+    whole = ((kind == KIND_INT) | (kind == KIND_BOOL)) & ~huge
+    bits[whole] = numbers[whole].astype(np.int64)
     bits[huge] = _filled(integer, 0)[huge]
     texts, positions = _encoded(table["text"])
     strings = kind == KIND_STRING
@@ -205,8 +205,10 @@ def _has_number(kind: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def _dictionary(
     positions: NDArray[np.integer], table: Sequence[str | None]
 ) -> pa.DictionaryArray:
+    missing = np.array([each is None for each in table], np.bool_)[positions]
     return pa.DictionaryArray.from_arrays(
-        pa.array(positions.astype(np.int32)), pa.array(table, pa.string())
+        pa.array(positions.astype(np.int32), mask=missing),
+        pa.array([each or "" for each in table], pa.string()),
     )
 
 
@@ -238,7 +240,7 @@ def _positions(column: pa.ChunkedArray, table: Sequence[str]) -> NDArray[np.int6
 
 def _statuses(table: Table) -> tuple[tuple[Status, ...], NDArray[np.uint16]]:
     qualities, quality = _encoded(table["quality"])
-    reasons, reason = _encoded(table["reason"].fill_null(""))
+    reasons, reason = _encoded(table["reason"].cast(pa.string()).fill_null(""))
     pairs, status = np.unique(
         quality * (len(reasons) + 1) + reason, return_inverse=True
     )

@@ -1,14 +1,15 @@
 """Answers about the past, from memory and from the table as if they were one."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC, datetime, time
+from time import time_ns
 
 import numpy as np
 
-from lineshaft.core.errors import NotFound
-from lineshaft.core.name import did_you_mean, select
-from lineshaft.core.reading import Reading
+from lineshaft.core.errors import NotFound, Refused
+from lineshaft.core.name import select
+from lineshaft.core.reading import Reading, to_us
 from lineshaft.core.series import Aggregate, Buckets, Format, Series
 from lineshaft.platform.historian.aggregate import Span, aggregate
 from lineshaft.platform.historian.arrow import Table, from_table, names_of, to_table
@@ -19,7 +20,9 @@ from lineshaft.platform.historian.store import Snapshot
 
 MOST_BUCKETS = 1_000_000
 _AT_ONCE_US = 8 * 86_400_000_000
-_EXPORT_US = 6 * 3600_000_000
+_DAY_US = 86_400_000_000
+_EXPORT_READINGS = 2_000_000
+"""How many readings, if each point has one a second, are exported at once."""
 
 
 class Engine:
@@ -29,6 +32,8 @@ class Engine:
         self.hot = hot
         self.snapshot = snapshot
         """Replaced together with what `hot` counts as committed."""
+        self.changing = asyncio.Lock()
+        """Held by whoever changes the table, until `snapshot` shows the change."""
         self._standing_us = int(standing_s * 1e6)
 
     async def last(self, pattern: str) -> list[Reading]:
@@ -44,8 +49,6 @@ class Engine:
     ) -> Series:
         """Return every reading of the span; see `History.raw`."""
         [past] = await self._past([name], start_us, end_us, limit + 1)
-        if not len(past):
-            await self._expect(name)
         rows = past.columns.take(slice(limit))
         number = self.hot.points.number(name)
         unit = self.hot.points.units[number] if number is not None else ""
@@ -56,14 +59,12 @@ class Engine:
         self, names: Sequence[str], start_us: int, end_us: int, every_us: int
     ) -> list[Buckets]:
         """Return all aggregates over buckets; see `History.buckets`."""
-        if end_us <= start_us or (end_us - start_us) // every_us > MOST_BUCKETS:
-            raise NotFound(
-                f"the span has {max(0, (end_us - start_us) // every_us)} buckets, it "
-                f"must have 1 to {MOST_BUCKETS}; ask for longer ones or a shorter span"
+        count = -(-(end_us - start_us) // every_us) if every_us > 0 else 0
+        if not 0 < count <= MOST_BUCKETS:
+            raise Refused(
+                f"the span has {max(0, count)} buckets, it must have 1 to "
+                f"{MOST_BUCKETS}; ask for longer ones or a shorter span"
             )
-        for name in names:
-            if name not in self.hot.points:
-                await self._expect(name)
         parts: list[list[Buckets]] = []
         step = max(_AT_ONCE_US // every_us, 1) * every_us
         begin = start_us // every_us * every_us
@@ -81,16 +82,14 @@ class Engine:
         names = select(pattern, sorted({*known, *self.hot.points.names}))
         if not names:
             raise NotFound(f"no recorded point matches {pattern!r}")
-        recorded = self.snapshot.span_us()
-        first = min(recorded[0] if recorded else start_us, self.hot.oldest_us())
-        begin = max(start_us, first // _EXPORT_US * _EXPORT_US)
         parts = _Parts()
         writing = write(form, parts)
-        while begin < end_us:
-            stop = min(begin + _EXPORT_US, end_us)
+        days = await asyncio.to_thread(
+            _days, self.snapshot, self.hot.blocks(), (start_us, end_us)
+        )
+        for begin, stop in _steps(days, (start_us, end_us), len(names)):
             parts.table = await self._table(names, begin, stop)
             yield await asyncio.to_thread(next, writing)
-            begin = stop
         parts.table = None
         for rest in writing:
             yield rest
@@ -112,7 +111,7 @@ class Engine:
     ) -> list[Buckets]:
         # What stands at the beginning was said before it.
         past = await self._past(names, start_us - self._standing_us, end_us)
-        now_us = time.time_ns() // 1000
+        now_us = time_ns() // 1000
         span = Span(start_us, end_us, every_us, self._standing_us, now_us)
         starts = span.edges()[:-1]
 
@@ -158,15 +157,6 @@ class Engine:
             past.append(_in_order(join([*kept, in_memory[name]])))
         return past
 
-    async def _expect(self, name: str) -> None:
-        """Raise `NotFound` for a name that was never recorded."""
-        if name in self.hot.points:
-            return
-        known = await asyncio.to_thread(self.snapshot.names)
-        if name not in known:
-            near = did_you_mean(name, [*known, *self.hot.points.names])
-            raise NotFound(f"nothing was ever recorded of {name!r}{near}")
-
 
 class _Parts:
     """Hands the tables of an export to its writer, one at a time."""
@@ -194,6 +184,28 @@ def _read(
         )
         for number, name in enumerate(found)
     }
+
+
+def _days(
+    snapshot: Snapshot, blocks: Sequence[Block], span: tuple[int, int]
+) -> list[int]:
+    """Return the begin of each day of the span that has readings."""
+    days = {to_us(datetime.combine(day, time(), UTC)) for day in snapshot.days()}
+    for block in blocks:
+        days.update((np.unique(block.columns.time // _DAY_US) * _DAY_US).tolist())
+    return sorted(day for day in days if span[0] - _DAY_US < day < span[1])
+
+
+def _steps(
+    days: Sequence[int], span: tuple[int, int], points: int
+) -> Iterator[tuple[int, int]]:
+    """Yield spans that are small enough to be held in memory."""
+    length = min(max(_EXPORT_READINGS // points, 60) * 1_000_000, _DAY_US)
+    for day in days:
+        for begin in range(day, day + _DAY_US, length):
+            stop = min(begin + length, day + _DAY_US, span[1])
+            if max(begin, span[0]) < stop:
+                yield max(begin, span[0]), stop
 
 
 def _until(block: Block, end_us: int) -> Block:

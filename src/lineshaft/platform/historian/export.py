@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 from lineshaft.core.reading import iso
@@ -51,7 +52,11 @@ def _json(parts: Iterator[Table]) -> Iterator[bytes]:
     for part in parts:
         lines = []
         for row in _rows(part):
-            lines.append(opening + json.dumps(dict(zip(FIELDS, row, strict=True))))
+            name, time, value, *rest = row
+            if isinstance(value, float) and not math.isfinite(value):
+                value = None  # JSON has no word for it, and it is always BAD
+            named = dict(zip(FIELDS, (name, time, value, *rest), strict=True))
+            lines.append(opening + json.dumps(named, ensure_ascii=False))
             opening = ",\n"
         yield "".join(lines).encode()
     yield ("]\n" if opening != "[" else "[]\n").encode()

@@ -8,16 +8,18 @@ counted twice and none is missed, however late it came and whatever the clock of
 device says.
 """
 
-import time
 from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lineshaft.core.frame import Columns, Frame
 from lineshaft.core.reading import Reading
 from lineshaft.platform.historian.block import Block, Points, join
+from lineshaft.platform.historian.last import LastValues
 
+Numbers = NDArray[np.uint32]
 BEGIN_OF_TIME = np.iinfo(np.int64).min
 _LOOSE_READINGS = 20_000
 
@@ -36,7 +38,9 @@ class Hot:
         self._sealed: list[Block] = []
         self._committing: Block | None = None
         self._recent: deque[tuple[int, Block]] = deque()
-        self._last: dict[int, tuple[Block, int]] = {}
+        self._last = LastValues()
+        self._numbers_of: dict[str, tuple[tuple[str, ...], tuple[str, ...], Numbers]]
+        self._numbers_of = {}
 
     def take(self, frame: Frame) -> None:
         """Add a frame to the tail."""
@@ -57,7 +61,7 @@ class Hot:
         )
         self._loose.append(block)
         self._loose_count += len(block)
-        self._remember_last(block)
+        self._last.take(numbers, Block(columns, frame.texts, frame.statuses))
         if self._loose_count > _LOOSE_READINGS:
             self._seal()
 
@@ -72,13 +76,11 @@ class Hot:
         """Return how many readings are in memory."""
         return self.tail_readings + sum(len(block) for _, block in self._recent)
 
-    def oldest_us(self) -> int:
-        """Return the earliest source time in memory; now if there is nothing."""
-        blocks = [*self._loose, *self._sealed, *(block for _, block in self._recent)]
-        if self._committing is not None:
-            blocks.append(self._committing)
-        times = [int(block.columns.time.min()) for block in blocks if len(block)]
-        return min(times, default=time.time_ns() // 1000)
+    def blocks(self) -> list[Block]:
+        """Return all that is in memory."""
+        committing = [self._committing] if self._committing else []
+        recent = [block for _, block in self._recent]
+        return [*recent, *committing, *self._sealed, *self._loose]
 
     def begin_commit(self) -> Block:
         """Return the tail, sorted, to be committed; it stays queryable."""
@@ -120,26 +122,23 @@ class Hot:
 
     def last(self, number: int) -> Reading | None:
         """Return a point's newest reading by source time, if one is known."""
-        found = self._last.get(number)
-        if found is None:
-            return None
-        block, row = found
-        columns = block.columns.take(slice(row, row + 1))
-        return Reading(
-            self.points.names[number],
-            columns.values(block.texts)[0],
-            block.statuses[int(columns.status[0])],
-            int(columns.time[0]),
-            self.points.units[number],
-        )
+        return self._last.of(number, self.points)
 
     def restore_last(
         self, names: Sequence[str], units: Sequence[str], of: Block
     ) -> None:
-        """Take the last values of an earlier life, one row of `of` per name."""
+        """Take the last values of an earlier life, one row of `of` per name.
+
+        They are the greatest source times that the table has of these points.
+        """
         numbers = self._grow(self.points.add(names, units))
-        for row, number in enumerate(numbers.tolist()):
-            self._last[number] = (of, row)
+        self._cold_until[numbers] = of.columns.time
+        columns = of.columns
+        rows = np.arange(len(columns), dtype=np.uint32)
+        one_each = Columns(
+            rows, columns.time, columns.kind, columns.bits, columns.status
+        )
+        self._last.take(numbers, Block(one_each, of.texts, of.statuses))
 
     def _tail(self, number: int, start_us: int, end_us: int) -> list[Block]:
         committing = [self._committing] if self._committing else []
@@ -161,26 +160,18 @@ class Hot:
             self._sealed.append(join(self._loose).sorted())
             self._loose, self._loose_count = [], 0
 
-    def _number(self, frame: Frame) -> "np.ndarray[tuple[int], np.dtype[np.uint32]]":
-        return self._grow(self.points.add(frame.names, frame.units))
+    def _number(self, frame: Frame) -> Numbers:
+        known = self._numbers_of.get(frame.device)
+        # A device says the same names again and again: comparing them is cheap.
+        if known and known[0] == frame.names and known[1] == frame.units:
+            return known[2]
+        numbers = self._grow(self.points.add(frame.names, frame.units))
+        self._numbers_of[frame.device] = (frame.names, frame.units, numbers)
+        return numbers
 
-    def _grow(
-        self, numbers: "np.ndarray[tuple[int], np.dtype[np.uint32]]"
-    ) -> "np.ndarray[tuple[int], np.dtype[np.uint32]]":
+    def _grow(self, numbers: Numbers) -> Numbers:
         missing = len(self.points) - len(self._cold_until)
         if missing:
             fresh = np.full(missing, self._start_cold, np.int64)
             self._cold_until = np.r_[self._cold_until, fresh]
         return numbers
-
-    def _remember_last(self, block: Block) -> None:
-        """Keep the newest reading of each point; of equal times the later one."""
-        columns = block.columns
-        order = np.lexsort((columns.time, columns.point))
-        ordered = columns.point[order]
-        ends = np.flatnonzero(np.r_[ordered[1:] != ordered[:-1], True])
-        for row in order[ends].tolist():
-            number = int(columns.point[row])
-            known = self._last.get(number)
-            if known is None or known[0].columns.time[known[1]] <= columns.time[row]:
-                self._last[number] = (block, row)

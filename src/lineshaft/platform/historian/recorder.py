@@ -131,10 +131,13 @@ class Recorder:
         if frame.device.startswith(IMPORTS):
             writer = f"{frame.device}/{frame.epoch}"
             if last is None:
-                last = self._store.reached(writer)
-            self._imports[writer] = max(frame.number, last)
-        self._numbers[key] = max(frame.number, last or 0)
-        return last is None or frame.number > last
+                last = self._store.reached(writer) - 1
+            # One more than the last number, so that 0 means that there is none.
+            self._imports[writer] = max(frame.number, last) + 1
+        if last is not None and frame.number <= last:
+            return False
+        self._numbers[key] = frame.number
+        return True
 
     async def _report_refusal(self, message: Message, refusal: Refused) -> None:
         event = Event(
@@ -176,6 +179,11 @@ class Recorder:
 
     async def _commit(self) -> None:
         """Move the tail into the store; on failure it stays, to be tried again."""
+        async with self._engine.changing:
+            await self._commit_alone()
+        await self._forget()
+
+    async def _commit_alone(self) -> None:
         hot = self._engine.hot
         if self._pending is None:
             numbers = {self._writer: self._taken, **self._imports}
@@ -193,7 +201,6 @@ class Recorder:
         hot.end_commit(time.time_ns() // 1000)
         self._pending = None
         self._room.set()
-        await self._forget()
 
     def _write(self, commit: _Commit) -> Snapshot:
         rows = to_table(commit.block, self._engine.hot.points)

@@ -14,6 +14,7 @@ import msgspec
 from lineshaft.core.bus import Answer, Bus
 from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.health import EVERY_S, Health, State
+from lineshaft.core.series import History
 from lineshaft.platform.historian import wire
 from lineshaft.platform.historian.arrow import from_table, units_of
 from lineshaft.platform.historian.engine import Engine
@@ -30,8 +31,14 @@ _LAST_DAYS = 8
 Q = TypeVar("Q", bound=wire.Question)
 
 
-async def open_historian(home: Path, settings: Settings, bus: Bus) -> "Historian":
-    """Open the store below `home`, with the last values of an earlier life."""
+@contextlib.asynccontextmanager
+async def open_historian(
+    home: Path, settings: Settings, bus: Bus
+) -> AsyncIterator["Historian"]:
+    """Open the store below `home`, with the last values of an earlier life.
+
+    `ConfigError` when it cannot be opened.
+    """
 
     def prepare() -> tuple[Store, Engine]:
         store = Store(home)
@@ -45,7 +52,7 @@ async def open_historian(home: Path, settings: Settings, bus: Bus) -> "Historian
         return store, Engine(hot, snapshot, settings.standing_s)
 
     store, engine = await asyncio.to_thread(prepare)
-    return Historian(bus, store, engine, settings)
+    yield Historian(bus, store, engine, settings)
 
 
 class Historian:
@@ -57,6 +64,8 @@ class Historian:
         self._bus = bus
         self._store = store
         self._engine = engine
+        self.history: History = engine
+        """Answers in this process; everyone else asks over the bus."""
         self._settings = settings
         self._recorder = Recorder(bus, store, engine, settings)
         self._since_us = time.time_ns() // 1000
@@ -119,13 +128,14 @@ class Historian:
 
     async def _try(self, work: Callable[[], object]) -> object:
         """House-keeping that fails is tried again the next time, and said."""
-        try:
-            done = await asyncio.to_thread(work)
-        except Unreachable as trouble:
-            log.warning("%s", trouble)
-            return None
-        if done:
-            self._engine.snapshot = await asyncio.to_thread(self._store.advance)
+        async with self._engine.changing:
+            try:
+                done = await asyncio.to_thread(work)
+                if done:
+                    self._engine.snapshot = await asyncio.to_thread(self._store.advance)
+            except Unreachable as trouble:
+                log.warning("%s", trouble)
+                return None
         return done
 
     async def _tell_health(self) -> None:

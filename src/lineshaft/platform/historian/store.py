@@ -39,6 +39,7 @@ class Store:
         """
         self._path = str(home / "readings")
         self._writing = threading.Lock()
+        self._known: dict[str, int] = {}
         try:
             if not DeltaTable.is_deltatable(self._path):
                 home.mkdir(parents=True, exist_ok=True)
@@ -57,6 +58,9 @@ class Store:
 
     def reached(self, writer: str) -> int:
         """Return the number that the last commit of `writer` carried; 0 if none."""
+        return self._known.setdefault(writer, self._reached(writer))
+
+    def _reached(self, writer: str) -> int:
         return self._table.transaction_version(writer) or 0
 
     def append(self, rows: Table, writer: str, reached: Mapping[str, int]) -> None:
@@ -69,8 +73,12 @@ class Store:
         """
         transactions = [Transaction(name, number) for name, number in reached.items()]
         with self._writing:
-            if self.reached(writer) >= reached[writer]:
+            there = self._reached(writer)
+            if there >= reached[writer]:
+                self._known.update(reached)
                 return
+            if there != self.reached(writer):
+                raise Refused(self._other())
             try:
                 write_deltalake(
                     self._table,
@@ -80,13 +88,15 @@ class Store:
                     commit_properties=CommitProperties(app_transactions=transactions),
                 )
             except CommitFailedError as error:
-                raise Refused(
-                    f"another recorder writes to {self._path}; stop one: {error}"
-                ) from error
+                raise Refused(f"{self._other()}: {error}") from error
             except (OSError, DeltaError) as error:
                 raise Unreachable(
                     f"the history in {self._path} could not be written: {error}"
                 ) from error
+            self._known.update(reached)
+
+    def _other(self) -> str:
+        return f"another recorder writes to {self._path}; stop one of the two"
 
     def advance(self) -> "Snapshot":
         """Return the table as it is now; a query reads one state and no other."""
@@ -206,6 +216,10 @@ class Snapshot:
         if "partition.day" not in actions.column_names:
             return {}
         return Counter(actions["partition.day"].to_pylist())
+
+    def days(self) -> list[date]:
+        """Return the partitions, oldest first."""
+        return sorted(self.files_by_day())
 
     def _query(self, sql: str) -> Table:
         try:

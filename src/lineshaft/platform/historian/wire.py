@@ -1,8 +1,12 @@
 """Questions to the historian and its answers, as they travel over the bus."""
 
+import contextlib
+from collections.abc import Iterator
+
 import msgspec
 import numpy as np
 
+from lineshaft.core.errors import Refused
 from lineshaft.core.frame import Frame, decode_frame, encode_frame
 from lineshaft.core.reading import Reading, Status, Value
 from lineshaft.core.series import Aggregate, Buckets, Format, Series
@@ -68,8 +72,9 @@ def pack_readings(readings: list[Reading]) -> bytes:
 
 
 def unpack_readings(data: bytes) -> list[Reading]:
-    """Return what `pack_readings` was given."""
-    return [Reading(*row) for row in _readings.decode(data)]
+    """Return what `pack_readings` was given; `Refused` for anything else."""
+    with _translated():
+        return [Reading(*row) for row in _readings.decode(data)]
 
 
 def pack_series(series: Series) -> bytes:
@@ -89,10 +94,11 @@ def pack_series(series: Series) -> bytes:
 
 
 def unpack_series(parts: list[bytes]) -> Series:
-    """Return what `pack_series` was given, in one part."""
+    """Return what `pack_series` was given, in parts; `Refused` for anything else."""
     frame = decode_frame(b"".join(parts))
     more = frame.epoch == "more"
-    [name], [unit] = frame.names, frame.units
+    with _translated():
+        [name], [unit] = frame.names, frame.units
     return Series(name, unit, frame.texts, frame.statuses, frame.columns, more)
 
 
@@ -116,7 +122,12 @@ def pack_buckets(buckets: list[Buckets]) -> bytes:
 
 
 def unpack_buckets(data: bytes) -> list[Buckets]:
-    """Return what `pack_buckets` was given."""
+    """Return what `pack_buckets` was given; `Refused` for anything else."""
+    with _translated():
+        return _buckets_of(data)
+
+
+def _buckets_of(data: bytes) -> list[Buckets]:
     return [
         Buckets(
             each.name,
@@ -130,3 +141,11 @@ def unpack_buckets(data: bytes) -> list[Buckets]:
         )
         for each in msgspec.msgpack.decode(data, type=list[_Buckets])
     ]
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+        raise Refused(f"this is no answer of the historian: {error}") from error

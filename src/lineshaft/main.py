@@ -1,0 +1,212 @@
+"""The whole system on one page: what is opened, then what runs.
+
+`up` starts a plant: the bus, then each room in a process of its own, watched and
+started again. The `run_` functions are those rooms; they meet on the bus only. Each
+imports what it is made of when it runs, since a process that is one room should
+neither wait for the others' libraries nor keep them in memory.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from lineshaft import settings
+from lineshaft.core.bus.nats import NatsBus, open_bus
+from lineshaft.core.bus.server import Listeners, serve
+from lineshaft.core.errors import ConfigError, Unreachable
+from lineshaft.core.health import Health
+from lineshaft.core.name import did_you_mean
+from lineshaft.core.process.children import Keeper, Program
+from lineshaft.core.process.tasks import bare
+from lineshaft.core.process.tasks import beside as beside_us
+from lineshaft.settings import Plant
+from lineshaft.settings.running import announce, hold
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[str, float], None]
+"""Told each step of the start, and the seconds since the start."""
+READY_WITHIN_S = 60.0
+
+
+class Service(Protocol):
+    """Anything that works until it is cancelled."""
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+
+
+async def run(services: Iterable[Service]) -> None:
+    """Run every service; when one breaks, stop them all and say why."""
+    with bare():
+        async with asyncio.TaskGroup() as group:
+            for service in services:
+                group.create_task(service.run(), name=type(service).__name__)
+
+
+async def run_collector(plant: Plant, bus_url: str) -> None:
+    """Connect the machines; it works, onto its own disk, while the bus is away."""
+    from lineshaft.network.collector import Collector
+    from lineshaft.network.commander import Commander
+    from lineshaft.network.drivers import sessions_of
+    from lineshaft.network.outbox import open_outbox
+
+    most_bytes = int(plant.settings.outbox.most_mib * (1 << 20))
+    async with (
+        open_bus(bus_url, most_bytes=_stream_bytes(plant), patience_s=0) as bus,
+        open_outbox(bus, plant.data / "outbox" / "outbox.sqlite", most_bytes) as outbox,
+    ):
+        services: list[Service] = [outbox]
+        for device in plant.devices:
+            collectors = [
+                Collector(device, session, points, outbox, bus)
+                for session, points in sessions_of(device)
+            ]
+            services += collectors
+            services.append(Commander(device.name, collectors, bus, outbox))
+        await run(services)
+
+
+async def run_historian(plant: Plant, bus_url: str) -> None:
+    """Keep every reading and answer questions about the past."""
+    from lineshaft.platform.historian.service import open_historian
+
+    wanted = plant.settings.historian
+    async with (
+        open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus,
+        open_historian(plant.data / "history", wanted, bus) as historian,
+    ):
+        await run([historian])
+
+
+async def run_web(plant: Plant, bus_url: str) -> None:
+    """Let people and programs look in."""
+    from lineshaft.platform.historian.client import HistorianClient
+    from lineshaft.web.service import Served, Web
+
+    points = [
+        (point, device.name, device.protocol)
+        for device in plant.devices
+        for point in device.points
+    ]
+    services = ["historian", "web", *(f"collector.{d.name}" for d in plant.devices)]
+    served = Served(plant.name, plant.settings.plant.demo, points, services)
+    async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
+        await run([Web(served, plant.settings.web, bus, HistorianClient(bus))])
+
+
+ROOMS: dict[str, Callable[[Plant, str], Coroutine[None, None, None]]] = {
+    "collector": run_collector,
+    "historian": run_historian,
+    "web": run_web,
+}
+
+
+async def run_room(room: str, file: Path, data: Path) -> None:
+    """Run one room in this process, on the bus that the settings name.
+
+    `ConfigError` holds all that is wrong with the settings; only the collector loads
+    drivers, so only it looks at what belongs to them.
+    """
+    if room not in ROOMS:
+        raise ConfigError(
+            f"there is no room {room!r}; rooms are {', '.join(ROOMS)}"
+            + did_you_mean(room, list(ROOMS))
+        )
+    plant = settings.load(file, data, drivers=room == "collector")
+    bus = plant.settings.bus
+    await ROOMS[room](plant, bus.url or Listeners(bus.port).url)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What else runs with a plant, such as the machines of a demonstration."""
+
+    programs: Sequence[Program] = ()
+    """Kept running like the rooms."""
+    once: Callable[[NatsBus], Coroutine[None, None, None]] | None = None
+    """Done once when the plant runs."""
+    found_at: Path | None = None
+    """Where `running.json` is written; None: in the plant's data directory."""
+
+
+async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
+    """Start the plant and keep it running until cancelled; then stop all of it.
+
+    `ConfigError` when a port is taken, or a plant runs with these data already.
+    """
+    began = time.monotonic()
+
+    def done(step: str) -> None:
+        report(step, time.monotonic() - began)
+
+    async with AsyncExitStack() as stack:
+        stack.enter_context(hold(plant.data))
+        done(f"data directory {plant.data}")
+        bus_url = await stack.enter_async_context(_bus(plant))
+        done(f"message bus {bus_url}")
+        bus = await stack.enter_async_context(
+            open_bus(bus_url, most_bytes=_stream_bytes(plant))
+        )
+        programs = [*beside.programs, *(_room(room, plant, bus_url) for room in ROOMS)]
+        keepers = [Keeper(program, _complain) for program in programs]
+        async with beside_us(run(keepers)):
+            page = await _page(bus)
+            stack.enter_context(announce(plant, page, bus_url, beside.found_at))
+            done(f"page {page}")
+            await anext(bus.overhear("readings.>"))
+            done("first live value")
+            if beside.once is not None:
+                await beside.once(bus)
+            await asyncio.Event().wait()
+
+
+def _room(room: str, plant: Plant, bus_url: str) -> Program:
+    arguments = [sys.executable, "-m", "lineshaft", "run", room]
+    arguments += ["--config", str(plant.file), "--data", str(plant.data)]
+    return Program(room, arguments, {"LINESHAFT_BUS__URL": bus_url})
+
+
+def _complain(name: str, code: int) -> None:
+    log.error("%s ended with code %d; it is started again", name, code)
+
+
+@contextlib.asynccontextmanager
+async def _bus(plant: Plant) -> AsyncIterator[str]:
+    """Run the embedded server, unless there is a cluster."""
+    bus = plant.settings.bus
+    if bus.url:
+        yield bus.url
+        return
+    wanted = Listeners(bus.port, bus.mqtt_port)
+    async with serve(
+        plant.data / "bus",
+        wanted,
+        # Events, and what machines keep on the MQTT side, have room beside readings.
+        most_bytes=_stream_bytes(plant) + (1 << 30),
+        on_restart=log.error,
+    ) as listeners:
+        yield listeners.url
+
+
+async def _page(bus: NatsBus) -> str:
+    """Wait until the page is served; return its address."""
+    async with asyncio.timeout(READY_WITHIN_S):
+        async for _, data in bus.overhear("status.web"):
+            url = msgspec.json.decode(data, type=Health).figures.get("url")
+            if url:
+                return str(url)
+    raise Unreachable("the web room does not start; see above")
+
+
+def _stream_bytes(plant: Plant) -> int:
+    return int(plant.settings.bus.most_gib * (1 << 30))

@@ -1,0 +1,30 @@
+"""Who may talk to us: only programs and pages of this very machine.
+
+A page of another site that a browser on this machine shows could otherwise reach us
+under a name that it controls (DNS rebinding), or send us a form.
+"""
+
+from urllib.parse import urlsplit
+
+from lineshaft.core.errors import Denied
+
+OWN_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def check_host(host: str) -> None:
+    """Raise `Denied` unless the Host header (RFC 9110, 7.2) is one of our names."""
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        name = None
+    if name not in OWN_NAMES:
+        raise Denied(
+            f"the address {host[:80]!r} is not one under which this plant is served; "
+            "open it as http://127.0.0.1 with its port"
+        )
+
+
+def check_origin(origin: str | None, host: str) -> None:
+    """Raise `Denied` when a page of another origin asks (RFC 6454); none is fine."""
+    if origin is not None and origin not in {f"http://{host}", f"https://{host}"}:
+        raise Denied(f"the page of {origin[:80]!r} may not change or follow this plant")

@@ -1,0 +1,166 @@
+"""What the API takes and gives; times are RFC 3339 text in UTC."""
+
+import msgspec
+
+from lineshaft.core.command import Verdict
+from lineshaft.core.event import Severity
+from lineshaft.core.health import State
+from lineshaft.core.point import Kind
+from lineshaft.core.reading import Quality, Reading, Value, iso
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What went wrong and what to do next (RFC 9457)."""
+
+    title: str
+    status: int
+    detail: str
+    type: str = "about:blank"
+
+
+class ServiceHealth(msgspec.Struct, frozen=True):
+    """How a service or a connection is, and why."""
+
+    service: str
+    state: State
+    reason: str
+    since: str | None
+    time: str | None
+    figures: dict[str, float | int | str]
+
+
+class PlantHealth(msgspec.Struct, frozen=True):
+    """How the whole plant is: as its worst part, with all reasons."""
+
+    status: State
+    reasons: list[str]
+    plant: str
+    demo: bool
+    version: str
+    time: str
+    services: list[ServiceHealth]
+
+
+class PointView(msgspec.Struct, frozen=True):
+    """A configured point."""
+
+    name: str
+    type: Kind
+    unit: str
+    description: str
+    device: str
+    protocol: str
+    address: str
+    period_s: float
+    deadband: float
+    writable: bool
+
+
+class PlaceView(msgspec.Struct, frozen=True):
+    """A place below another one, with the number of points in and below it."""
+
+    name: str
+    path: str
+    points: int
+
+
+class Level(msgspec.Struct, frozen=True):
+    """One level of the namespace."""
+
+    place: str
+    places: list[PlaceView]
+    points: list[PointView]
+
+
+class PointPage(msgspec.Struct, frozen=True):
+    """Some of the points that were found."""
+
+    total: int
+    points: list[PointView]
+
+
+class ReadingView(msgspec.Struct, frozen=True):
+    """The newest reading of a point; `time` is null if it was never read."""
+
+    name: str
+    value: Value | None
+    quality: Quality
+    reason: str
+    time: str | None
+    unit: str
+
+
+class RawSeries(msgspec.Struct, frozen=True):
+    """The readings of a point as columns of equal length, oldest first."""
+
+    name: str
+    unit: str
+    time: list[str]
+    value: list[Value | None]
+    quality: list[Quality]
+    reason: list[str]
+
+
+class BucketSeries(msgspec.Struct, frozen=True):
+    """The aggregates of a point as columns; null where there is nothing to tell."""
+
+    name: str
+    unit: str
+    time: list[str]
+    min: list[float | None]
+    max: list[float | None]
+    mean: list[float | None]
+    time_mean: list[float | None]
+    first: list[float | None]
+    last: list[float | None]
+    count: list[int]
+    good: list[float | None]
+
+
+class History(msgspec.Struct, frozen=True):
+    """The past of points: `raw` without `every`, `buckets` with it."""
+
+    every_s: float | None
+    series: list[RawSeries] | list[BucketSeries]
+    more: list[str]
+    """Points whose readings were cut short by `limit`."""
+
+
+class Write(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A value to be written to a point."""
+
+    name: str
+    value: Value
+    timeout_s: float = 5.0
+    by: str = "page"
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What became of a write."""
+
+    id: str
+    verdict: Verdict
+    reason: str
+
+
+class EventView(msgspec.Struct, frozen=True):
+    """Something that happened."""
+
+    kind: str
+    source: str
+    text: str
+    severity: Severity
+    time: str
+    detail: dict[str, str | int | float | bool | None]
+
+
+def view(reading: Reading) -> ReadingView:
+    """Return a reading as the API shows it."""
+    return ReadingView(
+        reading.name,
+        reading.value,
+        reading.status.quality,
+        reading.status.reason,
+        iso(reading.time_us),
+        reading.unit,
+    )
