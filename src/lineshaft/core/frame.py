@@ -36,6 +36,8 @@ KIND_OF: dict[type, int] = {
     str: KIND_STRING,
 }
 MOST_READINGS = 1_000_000
+IMPORTS = "import/"
+"""Begins the device name of frames that were made from a file."""
 LARGEST = 64 << 20
 """Bytes of an unpacked frame; more is refused before memory is spent on it."""
 
@@ -108,6 +110,11 @@ class Frame:
     def id(self) -> str:
         """Return what makes publishing it again harmless."""
         return f"{self.device}:{self.epoch}:{self.number}"
+
+    @property
+    def is_import(self) -> bool:
+        """Whether it tells the past, from a file, and not what happens now."""
+        return self.device.startswith(IMPORTS)
 
     def __len__(self) -> int:
         return len(self.columns)

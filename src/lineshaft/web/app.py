@@ -103,7 +103,7 @@ Names = Annotated[
     Parameter(query="name", description="Name of a point; may be repeated."),
 ]
 Patterns = Annotated[
-    list[str],
+    list[str] | None,
     Parameter(
         query="pattern",
         description="Names with * for a segment and ** for any number of them.",
@@ -151,7 +151,7 @@ async def get_namespace(rooms: Rooms, place: str = "") -> Level:
 @get("/points", operation_id="points", summary="Find points", responses=_PROBLEMS)
 async def get_points(
     rooms: Rooms,
-    patterns: Patterns | None = None,
+    patterns: Patterns = None,
     search: str = "",
     limit: Annotated[int, Parameter(ge=1, le=10_000)] = 1_000,
     offset: Annotated[int, Parameter(ge=0)] = 0,
@@ -168,9 +168,7 @@ async def get_points(
     summary="The newest reading of points",
     responses=_PROBLEMS,
 )
-async def get_readings(
-    rooms: Rooms, patterns: Patterns | None = None
-) -> list[ReadingView]:
+async def get_readings(rooms: Rooms, patterns: Patterns = None) -> list[ReadingView]:
     """Return the last values; a point never read is BAD and says so."""
     return rooms.live.views(rooms.namespace.find(patterns or ["**"]))
 
@@ -302,7 +300,7 @@ async def get_events(
 async def live_stream(
     socket: WebSocket[Any, Any, Any],  # Any: no user, no session, no state of ours
     rooms: Rooms,
-    patterns: Patterns | None = None,
+    patterns: Patterns = None,
     resume: str | None = None,
 ) -> None:
     """Tell a page what happens; see docs/reference/live-stream.md."""

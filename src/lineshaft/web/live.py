@@ -127,6 +127,8 @@ class Live:
             log.debug("left out: %s", refusal)  # the historian tells everyone
             return
         self._remember(frame)
+        if frame.is_import:
+            return  # of the past, which pages ask for when they show it
         self._ring.append((sequence, frame))
         self._ring_readings += len(frame)
         while self._ring_readings > RING_READINGS:

@@ -6,6 +6,7 @@ Try the page by hand, with `tests` on the Python path:
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import datetime
@@ -45,7 +46,6 @@ class FakeApi:
 
     def __init__(self) -> None:
         self.plant = Plant(time.time())
-        self.down_until = 0.0
         self.resumed: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,9 +78,8 @@ class FakeApi:
         if path == "/fake/say":
             self.plant.said[str(body["name"])] = body["value"]  # type: ignore[assignment] # as sent by the test
             return 200, {}
-        if path == "/fake/cut":
-            self.down_until = time.time() + float(str(body["seconds"]))
-            return 200, {}
+        if path == "/fake/crash":
+            os._exit(3)  # the streams break off, as they do with a real crash
         return (200, answers[path]()) if path in answers else (404, {"title": "no"})
 
     def _points(self, query: Query) -> Json:
@@ -129,9 +128,6 @@ class FakeApi:
 
     async def _stream(self, query: Query, receive: Receive, send: Send) -> None:
         await receive()
-        if time.time() < self.down_until:
-            await send({"type": "websocket.close", "code": 1013})
-            return
         await send({"type": "websocket.accept"})
         stream = _Stream(self, query.get("pattern", ["**"]), send)
         try:
@@ -164,9 +160,6 @@ class _Stream:
         else:
             await self._snapshot()
         while True:
-            if time.time() < self.api.down_until:
-                await self._send({"type": "websocket.close", "code": 1012})
-                return
             await self._advance()
             await asyncio.sleep(0.1)
 
