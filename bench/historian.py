@@ -61,7 +61,7 @@ def _bits(kind: int, seconds: int, random: np.random.Generator) -> np.ndarray:
 
 
 def _frames(device: int) -> list[Frame]:
-    """Return everything that one device says: 80 floats, 12 counters, 6 bools, 2 texts."""
+    """Return all that one device says: 80 floats, 12 counters, 6 bools, 2 texts."""
     random = np.random.default_rng(device)
     kinds = [KIND_FLOAT] * 80 + [KIND_INT] * 12 + [KIND_BOOL] * 6 + [KIND_STRING] * 2
     bits = np.stack([_bits(kind, SECONDS, random) for kind in kinds], axis=1)
@@ -119,13 +119,15 @@ async def _record(home: Path, bus: BusInMemory) -> list[Row]:
     total = SECONDS * DEVICES * POINTS
     began, used = time.perf_counter(), time.process_time()
     async with _running(home, bus) as historian:
-        while historian.recorder.readings < total:
+        # The recorder rings no bell, and a bell would be in the figures.
+        while historian.recorder.readings < total:  # noqa: ASYNC110  see above
             await asyncio.sleep(0.02)
+        asking, asking_used = time.perf_counter(), time.process_time()
         rows = await _queries(historian, "memory and table")
-    # Stopping commits the rest; the queries in between are taken off again below.
-    asked_s = sum(float(str(row["value"])) for row in rows) * (ROUNDS + 1) / 1e3
-    wall = time.perf_counter() - began - asked_s
-    cpu = time.process_time() - used - asked_s
+        asked = time.perf_counter() - asking, time.process_time() - asking_used
+    # Stopping has committed the rest; what the queries took is not recording.
+    wall = time.perf_counter() - began - asked[0]
+    cpu = time.process_time() - used - asked[1]
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return [
         _row("recorded readings", total / wall, "1/s", 300_000, at_least=True),
@@ -159,7 +161,7 @@ async def _queries(historian: Historian, where: str) -> list[Row]:
         "5,000 points, all the time by minute": (
             lambda: history.buckets(everything, BEGIN, END, 60 * US),
             500,
-            ROUNDS,
+            3,
         ),
         "last of 5,000 points": (lambda: history.last("bench/**"), 5, ROUNDS),
     }

@@ -37,6 +37,10 @@ LATE: list[Row] = [
 LATE_STATUSES: list[Status] = [bad("no answer"), GOOD, GOOD, GOOD]
 
 
+async def found(history: History, name: str, time: int) -> int:
+    return len((await history.raw(name, time, time + 1)).columns)
+
+
 @contextlib.asynccontextmanager
 async def opened(folder: Path, bus: BusInMemory, who: str) -> AsyncIterator[History]:
     """Half of the readings are in the table of an earlier life, half in memory."""
@@ -49,9 +53,8 @@ async def opened(folder: Path, bus: BusInMemory, who: str) -> AsyncIterator[Hist
             await bus.publish("readings.acme.press", encode_frame(said), said.id)
             try:
                 name, time, _ = rows[-1]
-                while not len(
-                    (await historian.history.raw(name, time, time + 1)).columns
-                ):
+                # Recorded, but nothing tells when; the runner's time-out ends it.
+                while not await found(historian.history, name, time):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
                 if rows is LATE:
                     yield historian.history if who == "engine" else HistorianClient(bus)
@@ -64,8 +67,8 @@ async def opened(folder: Path, bus: BusInMemory, who: str) -> AsyncIterator[Hist
 async def history(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[History]:
-    async with opened(tmp_path, BusInMemory(), request.param) as found:
-        yield found
+    async with opened(tmp_path, BusInMemory(), request.param) as kept:
+        yield kept
 
 
 async def exported(history: History, form: Format, end: int = BASE + 2 * DAY) -> bytes:

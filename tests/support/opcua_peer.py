@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
@@ -73,6 +74,11 @@ class NodeServer:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
+
+    def freeze(self) -> None:
+        """Let it neither answer nor end."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     async def tell(self, order: str, **more: object) -> object:
         """Give it an order of those listed in its source; return its answer."""

@@ -144,10 +144,15 @@ const orders = {
     const { value } = variables.get(name).readValue().value;
     return value instanceof Date ? value.toISOString() : value;
   },
-  burst: ({ name, count }) => {
-    for (let n = 1; n <= count; n++) {
-      variables.get(name).setValueFromSource(variant(name, n));
-    }
+  burst: ({ name, count, pause }) => {
+    // node-opcua looks at a variable every 50 ms at most.
+    const variable = variables.get(name);
+    let n = 0;
+    const step = () => {
+      variable.setValueFromSource(variant(name, ++n));
+      if (n < count) setTimeout(step, pause);
+    };
+    step();
   },
   begin: () => { ticking = setInterval(tick, 1000 / options.hz); },
   end: () => { clearInterval(ticking); return { turns, changed }; },

@@ -137,7 +137,8 @@ class _Pieces:
     def area(self, height: Floats) -> Floats:
         """Return the area within each bucket, in height times seconds."""
         weights = height[self.step] * self.seconds
-        return np.bincount(self.bucket, weights, minlength=self.buckets)
+        total = np.bincount(self.bucket, weights, minlength=self.buckets)
+        return total.astype(np.float64, copy=False)
 
 
 def _cut(begin: Integers, end: Integers, edges: Integers) -> _Pieces:

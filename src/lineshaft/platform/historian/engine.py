@@ -131,6 +131,7 @@ class Engine:
         The table and memory are looked at in one moment: before the first `await`.
         """
         snapshot = self.snapshot
+        self.hot.sort_tail()
         in_memory: dict[str, Block] = {}
         cold_until: dict[str, int] = {}
         for name in names:
@@ -176,9 +177,12 @@ def _read(
     if len(found) <= 1:
         return {name: from_table(table) for name in found}
     whole = from_table(table)
+    order = np.argsort(positions, kind="stable")
+    ordered = whole.columns.take(order)
+    bounds = np.searchsorted(positions[order], np.arange(len(found) + 1)).tolist()
     return {
         name: Block(
-            whole.columns.take(np.flatnonzero(positions == number)),
+            ordered.take(slice(bounds[number], bounds[number + 1])),
             whole.texts,
             whole.statuses,
         )

@@ -63,7 +63,7 @@ class Hot:
         self._loose_count += len(block)
         self._last.take(numbers, Block(columns, frame.texts, frame.statuses))
         if self._loose_count > _LOOSE_READINGS:
-            self._seal()
+            self.sort_tail()
 
     @property
     def tail_readings(self) -> int:
@@ -85,7 +85,7 @@ class Hot:
     def begin_commit(self) -> Block:
         """Return the tail, sorted, to be committed; it stays queryable."""
         if self._committing is None:
-            self._seal()
+            self.sort_tail()
             self._committing = join(self._sealed).sorted()
             self._sealed = []
         return self._committing
@@ -155,10 +155,19 @@ class Hot:
             found.append(Block(columns.take(rows), block.texts, block.statuses))
         return found
 
-    def _seal(self) -> None:
-        if self._loose:
-            self._sealed.append(join(self._loose).sorted())
-            self._loose, self._loose_count = [], 0
+    def sort_tail(self) -> None:
+        """Put what came since the last time in order, so that it is found fast.
+
+        Blocks of like size are put together, so that there are only a few.
+        """
+        if not self._loose:
+            return
+        sealed = self._sealed
+        sealed.append(join(self._loose).sorted())
+        self._loose, self._loose_count = [], 0
+        while len(sealed) > 1 and len(sealed[-2]) <= 2 * len(sealed[-1]):
+            later, earlier = sealed.pop(), sealed.pop()
+            sealed.append(join([earlier, later]).sorted())
 
     def _number(self, frame: Frame) -> Numbers:
         known = self._numbers_of.get(frame.device)

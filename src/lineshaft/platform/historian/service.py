@@ -64,10 +64,10 @@ class Historian:
         self._bus = bus
         self._store = store
         self._engine = engine
+        self.recorder = Recorder(bus, store, engine, settings)
         self.history: History = engine
         """Answers in this process; everyone else asks over the bus."""
         self._settings = settings
-        self._recorder = Recorder(bus, store, engine, settings)
         self._since_us = time.time_ns() // 1000
 
     async def run(self) -> None:
@@ -84,7 +84,7 @@ class Historian:
                     self._bus.answer(f"historian.{what}", answer)
                 )
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._recorder.run())
+                group.create_task(self.recorder.run())
                 group.create_task(self._keep_house())
                 group.create_task(self._tell_health())
 
@@ -139,10 +139,10 @@ class Historian:
         return done
 
     async def _tell_health(self) -> None:
-        before, then = self._recorder.readings, time.monotonic()
+        before, then = self.recorder.readings, time.monotonic()
         state = State.OK
         while True:
-            recorder, now = self._recorder, time.monotonic()
+            recorder, now = self.recorder, time.monotonic()
             rate = (recorder.readings - before) / max(now - then, 0.001)
             before, then = recorder.readings, now
             if recorder.state is not state:
