@@ -205,7 +205,7 @@ def _driver_settings(
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        known = [*kind.model_fields, *_COMMON]
+        known = [*{*kind.model_fields, *_COMMON}]
         for fault in error.errors(include_url=False):
             place.tell((*path, *fault["loc"]), _sentence(fault, known))
         return None

@@ -1,0 +1,192 @@
+"""import: readings of the past, from a CSV file into the historian.
+
+The file becomes numbered frames under a name that its content gives it, so importing it
+again changes nothing, and an import that was interrupted is finished by repeating it.
+"""
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from lineshaft.cli import screen
+from lineshaft.core.errors import ConfigError
+from lineshaft.core.frame import IMPORTS, Columns, Frame, pack_values
+from lineshaft.core.name import check_name, did_you_mean, place_of, subject_of
+from lineshaft.core.reading import Quality, Status, Value
+from lineshaft.web.times import parse_time
+
+COLUMNS = ("name", "time", "value", "type", "quality", "reason", "unit")
+REQUIRED = ("name", "time", "value")
+MOST_READINGS = 50_000
+_TRUTH = {"true": True, "false": False}
+_INT = re.compile(r"[+-]?\d{1,18}")
+
+
+@dataclass(slots=True)
+class Rows:
+    """Readings as columns, in the order of the file."""
+
+    names: list[str] = field(default_factory=list)
+    units: list[str] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    values: list[Value | None] = field(default_factory=list)
+    statuses: list[Status] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def read_rows(file: Path, problems: list[str]) -> Rows:
+    """Read all rows that are right; what is wrong goes into `problems`."""
+    rows = Rows()
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as source:
+            reader = csv.reader(source)
+            columns = _header(file, next(reader, []), problems)
+            if columns:
+                for cells in reader:
+                    _take(rows, columns, cells, f"{file}:{reader.line_num}", problems)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8 text; save it as UTF-8") from error
+    return rows
+
+
+def frames(rows: Rows, file: Path) -> Iterator[tuple[str, Frame]]:
+    """Yield subjects and frames, one place each, numbered from 1 within the file."""
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    device = IMPORTS + re.sub(r"[^\w-]+", "_", file.stem)
+    places: dict[str, list[int]] = {}
+    for row, name in enumerate(rows.names):
+        places.setdefault(place_of(name), []).append(row)
+    number = 0
+    for place, inside in places.items():
+        for start in range(0, len(inside), MOST_READINGS):
+            number += 1
+            part = inside[start : start + MOST_READINGS]
+            yield subject_of(place), _frame(rows, part, device, (digest, number))
+
+
+async def run(file: Path, bus_url: str, *, skip_bad: bool) -> None:
+    """Read the file, and publish it; `ConfigError` holds all that is wrong with it."""
+    from lineshaft.core.bus.nats import open_bus
+    from lineshaft.core.frame import encode_frame
+
+    problems: list[str] = []
+    rows = read_rows(file, problems)
+    if problems and not skip_bad:
+        problems.append("nothing was imported; mend these rows or add --skip-bad")
+        raise ConfigError(problems)
+    for problem in problems:
+        screen.complain(f"left out: {problem}")
+    async with open_bus(bus_url) as bus:
+        with screen.progress("readings", len(rows)) as count:
+            for subject, frame in frames(rows, file):
+                await bus.publish(subject, encode_frame(frame), frame.id)
+                count(len(frame))
+    screen.say(f"{file}: {len(rows):,} readings imported")
+
+
+def _header(file: Path, cells: list[str], problems: list[str]) -> list[str]:
+    columns = [cell.strip().lower() for cell in cells]
+    faults = [
+        f"{file}:1:{place}: there is no column {column!r}"
+        + (did_you_mean(column, list(COLUMNS)) or f"; there are {', '.join(COLUMNS)}")
+        for place, column in enumerate(columns, 1)
+        if column not in COLUMNS
+    ]
+    missing = [column for column in REQUIRED if column not in columns]
+    faults += [f"{file}:1: the column {column!r} is missing" for column in missing]
+    problems += faults
+    return [] if faults else columns
+
+
+def _take(
+    rows: Rows, columns: Sequence[str], cells: list[str], at: str, problems: list[str]
+) -> None:
+    if not any(cells):
+        return
+    if len(cells) != len(columns):
+        problems.append(f"{at}: has {len(cells)} cells, the header has {len(columns)}")
+        return
+    given = dict(zip(columns, cells, strict=True))
+    try:
+        name = check_name(given["name"])
+        time = parse_time(given["time"])
+        value = _value(given["value"], given.get("type", ""))
+        status = _status(given.get("quality", ""), given.get("reason", ""), value)
+    except ConfigError as error:
+        problems += [f"{at}: {text}" for text in error.problems]
+        return
+    rows.names.append(name)
+    rows.units.append(given.get("unit", ""))
+    rows.times.append(time)
+    rows.values.append(value)
+    rows.statuses.append(status)
+
+
+def _value(text: str, kind: str) -> Value | None:
+    """Return a value; without a type it is what it looks like."""
+    if not text:
+        return None
+    wrong = ConfigError(f"value: {text!r} is not of type {kind or 'float'}")
+    try:
+        if kind == "string":
+            return text
+        if kind == "bool" or (not kind and text.lower() in _TRUTH):
+            return _TRUTH[text.lower()]
+        if kind == "int" or (not kind and _INT.fullmatch(text)):
+            return int(text)
+        number = float(text)
+    except (KeyError, ValueError):
+        if kind:
+            raise wrong from None
+        return text
+    if not np.isfinite(number):
+        raise wrong
+    return number
+
+
+def _status(quality: str, reason: str, value: Value | None) -> Status:
+    if not quality:
+        return Status(Quality.GOOD) if value is not None else _NO_VALUE
+    known = [each.value for each in Quality]
+    if quality not in known:
+        hint = did_you_mean(quality, known) or f"; there are {', '.join(known)}"
+        raise ConfigError(f"quality: {quality!r} is none{hint}")
+    return Status(Quality(quality), reason)
+
+
+_NO_VALUE = Status(Quality.BAD, "the file has no value")
+
+
+def _frame(rows: Rows, part: list[int], device: str, which: tuple[str, int]) -> Frame:
+    points = {rows.names[row]: rows.units[row] for row in part}
+    numbers = {name: number for number, name in enumerate(points)}
+    statuses: dict[Status, int] = {}
+    status = [statuses.setdefault(rows.statuses[r], len(statuses)) for r in part]
+    kind, bits, texts = pack_values([rows.values[row] for row in part])
+    columns = Columns(
+        np.array([numbers[rows.names[row]] for row in part], np.uint32),
+        np.array([rows.times[row] for row in part], np.int64),
+        kind,
+        bits,
+        np.array(status, np.uint16),
+    )
+    epoch, number = which
+    return Frame(
+        device,
+        epoch,
+        number,
+        tuple(points),
+        tuple(points.values()),
+        texts,
+        tuple(statuses),
+        columns,
+    )

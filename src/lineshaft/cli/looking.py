@@ -1,0 +1,156 @@
+"""read, watch, history, write: a plant that runs, seen from a terminal."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from lineshaft.cli import screen
+from lineshaft.cli.plant import Json, Plant, find
+from lineshaft.core.errors import ConfigError, NotFound, Refused
+
+READ_KEYS = ("name", "value", "quality", "time", "unit")
+RAW_KEYS = ("time", "value", "quality")
+BUCKET_KEYS = (
+    "time",
+    "min",
+    "max",
+    "mean",
+    "time_mean",
+    "first",
+    "last",
+    "count",
+    "good",
+)
+_TRUTH = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+
+
+def read(data: Path, pattern: str, *, as_json: bool) -> None:
+    """Print the newest reading of each point that the pattern means."""
+    readings: list[Json] = Plant(find(data)).get("/readings", pattern=pattern)
+    if not readings and "*" not in pattern:
+        raise NotFound(f"there is no point {pattern!r}; see `lineshaft read '**'`")
+    if as_json:
+        screen.write_json([{key: row[key] for key in READ_KEYS} for row in readings])
+        return
+    rows = [_row(reading) for reading in readings]
+    screen.table(("name", "value", "unit", "quality", "time", "reason"), rows)
+
+
+def history(
+    data: Path, name: str, span: tuple[str, str], every: str | None, *, as_json: bool
+) -> None:
+    """Print the readings of a point, or aggregates over buckets."""
+    wanted: dict[str, str] = {"name": name, "from": span[0], "to": span[1]}
+    if every:
+        wanted["every"] = every
+    answer = Plant(find(data)).get("/history", **wanted)
+    [series] = answer["series"]
+    keys = BUCKET_KEYS if every else RAW_KEYS
+    rows = list(zip(*(series[key] for key in keys), strict=True))
+    if as_json:
+        screen.write_json([dict(zip(keys, row, strict=True)) for row in rows])
+        return
+    screen.table(keys, rows)
+    if answer["more"]:
+        screen.complain(f"these are the first {len(rows):,}; ask for a shorter span")
+
+
+def export(
+    data: Path, pattern: str, span: tuple[str, str], form: str, out: Path | None
+) -> None:
+    """Write a file with every reading of the span."""
+    parts = Plant(find(data)).download(
+        "/export", pattern=pattern, to=span[1], format=form, **{"from": span[0]}
+    )
+    if out is None:
+        for part in parts:
+            screen.write_bytes(part)
+        return
+    # What is not whole must not look as if it were.
+    partial = out.with_name(f"{out.name}.part")
+    with screen.progress("bytes", None) as count, partial.open("wb") as file:
+        for part in parts:
+            file.write(part)
+            count(len(part))
+    partial.replace(out)
+    screen.complain(f"{out}: {out.stat().st_size:,} bytes")
+
+
+def write(
+    data: Path, name: str, value: str, timeout_s: float, *, as_json: bool
+) -> None:
+    """Write a value to a point; raise `Refused` unless the device confirmed it."""
+    plant = Plant(find(data))
+    found = [
+        p for p in plant.get("/points", pattern=name)["points"] if p["name"] == name
+    ]
+    if not found:
+        near = plant.get("/points", search=name.rpartition("/")[2], limit=1)["points"]
+        hint = f"; did you mean {near[0]['name']!r}?" if near else ""
+        raise NotFound(f"there is no point {name!r}{hint}")
+    wish = {
+        "name": name,
+        "value": typed(value, found[0]["type"]),
+        "timeout_s": timeout_s,
+        "by": "command line",
+    }
+    _, outcome = plant.post("/write", wish)
+    if as_json:
+        screen.write_json(outcome)
+    if outcome["verdict"] != "confirmed":
+        raise Refused(f"{name}: {outcome['verdict']}: {outcome['reason']}")
+    if not as_json:
+        screen.say(f"{name}: confirmed")
+
+
+def typed(text: str, kind: str) -> bool | int | float | str:
+    """Return what was typed as a value of the point's type."""
+    try:
+        if kind == "bool":
+            return _TRUTH[text.lower()]
+        if kind == "int":
+            return int(text)
+        if kind == "float":
+            return float(text)
+    except (KeyError, ValueError):
+        hint = " (true or false)" if kind == "bool" else ""
+        raise ConfigError(f"{text!r} is not a value of type {kind}{hint}") from None
+    return text
+
+
+async def watch(data: Path, patterns: list[str], *, as_json: bool) -> None:
+    """Print what happens, until stopped."""
+    from lineshaft.cli.stream import follow
+
+    running = find(data)
+    rows: dict[str, Json] = {}
+    in_place = sys.stdout.isatty() and not as_json
+    async with contextlib.AsyncExitStack() as stack:
+        show = None
+        if in_place:
+            columns = ("name", "value", "unit", "quality", "time", "reason")
+            show = stack.enter_context(screen.live_table(columns))
+        async for reading in follow(running.url, patterns):
+            if show is not None:
+                rows[reading["name"]] = reading
+                show([_row(row) for row in rows.values()])
+                await asyncio.sleep(0)
+            elif as_json:
+                screen.write_json({key: reading[key] for key in READ_KEYS})
+            else:
+                screen.say(_line(reading))
+
+
+def _row(reading: Mapping[str, Json]) -> tuple[object, ...]:
+    keys = ("name", "value", "unit", "quality", "time", "reason")
+    return tuple(reading[key] for key in keys)
+
+
+def _line(reading: Mapping[str, Json]) -> str:
+    value = screen.shown(reading["value"])
+    unit = f" {reading['unit']}" if reading["unit"] else ""
+    reason = f" ({reading['reason']})" if reading["reason"] else ""
+    head = f"{reading['time']} {reading['name']} = {value}{unit}"
+    return f"{head} {reading['quality']}{reason}"
