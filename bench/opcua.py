@@ -41,6 +41,7 @@ class Tally:
     last: list[float] = field(default_factory=lambda: [0.0] * VARIABLES)
 
     def count(self, batch: Batch) -> None:
+        """Take in what the driver yields."""
         self.delays_ms.append(time.time() * 1e3 - min(batch.times) / 1e3)
         self.readings += len(batch)
         last = self.last

@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from lineshaft.core.point import Kind, Point
 from lineshaft.core.reading import Quality, Status, Value
 from lineshaft.network.device import Batch
 from lineshaft.network.drivers.opcua import driver
+from lineshaft.network.drivers.opcua.session import open_session
 from support.opcua_peer import NodeServer, open_server, point_of
 
 WITHIN_S = 40.0
@@ -291,31 +293,53 @@ async def test_the_session_and_its_subscriptions_are_given_back(
         assert await server.tell("open") == {"sessions": 0, "subscriptions": 0}
 
 
+async def test_a_session_that_is_idle_for_long_is_still_there(
+    server: NodeServer,
+) -> None:
+    async with open_session(settings_of(server), life_s=2.0) as session:
+        await asyncio.sleep(6.0)  # three times as long as the server would wait
+        await session.explore()
+        opened = await server.tell("open")
+    assert isinstance(opened, dict)
+    assert opened["sessions"] == 1
+
+
+async def connect_and_leave(settings: driver.Settings) -> None:
+    async with driver.connect(settings, [point_of("Double")]):
+        pass
+
+
+@asynccontextmanager
+async def open_fool(words: bytes) -> AsyncIterator[driver.Settings]:
+    """A server that says something whatever it is asked, and then listens only."""
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(words)
+        while await reader.read(1024):
+            pass
+        writer.close()
+        await writer.wait_closed()
+        ended.set()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as fool:
+        port = fool.sockets[0].getsockname()[1]
+        yield driver.Settings(url=f"opc.tcp://127.0.0.1:{port}", timeout_s=0.5)
+        async with asyncio.timeout(WITHIN_S):
+            await ended.wait()
+
+
 async def test_a_server_that_accepts_and_never_answers_is_unreachable() -> None:
-    async def ignore(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-        await reader.read()
-
-    async with await asyncio.start_server(ignore, "127.0.0.1", 0) as silent:
-        port = silent.sockets[0].getsockname()[1]
-        url = f"opc.tcp://127.0.0.1:{port}"
-        settings = driver.Settings(url=url, timeout_s=0.5)
+    async with open_fool(b"") as settings:
         with pytest.raises(Unreachable, match="did not answer"):
-            async with driver.connect(settings, []):
-                pass
+            await connect_and_leave(settings)
 
 
-async def test_a_server_that_answers_garbage_is_unreachable() -> None:
-    async def babble(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        await writer.drain()
-
-    async with await asyncio.start_server(babble, "127.0.0.1", 0) as foolish:
-        port = foolish.sockets[0].getsockname()[1]
-        url = f"opc.tcp://127.0.0.1:{port}"
-        settings = driver.Settings(url=url, timeout_s=2)
+@pytest.mark.parametrize("words", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff" * 99])
+async def test_a_server_that_answers_garbage_is_unreachable(words: bytes) -> None:
+    async with open_fool(words) as settings:
         with pytest.raises(Unreachable):
-            async with driver.connect(settings, []):
-                pass
+            await connect_and_leave(settings)
 
 
 async def test_a_write_is_converted_to_the_type_of_the_node(
@@ -473,11 +497,6 @@ async def test_a_secured_session_hears_and_writes(
         assert (await hear(device, 1))[0][0] == -2.25
         await device.write(0, 6.5)
         assert await locked.tell("get", name="Double") == 6.5
-
-
-async def connect_and_leave(settings: driver.Settings) -> None:
-    async with driver.connect(settings, [point_of("Double")]):
-        pass
 
 
 async def test_a_wrong_password_is_refused_and_says_so(

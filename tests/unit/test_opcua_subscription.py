@@ -11,12 +11,13 @@ from lineshaft.core.errors import Unreachable
 from lineshaft.core.point import Point
 from lineshaft.core.reading import Value
 from lineshaft.network.drivers.opcua.codec import decode_published
-from lineshaft.network.drivers.opcua.items import Wish, request_of
 from lineshaft.network.drivers.opcua.security import Settings
 from lineshaft.network.drivers.opcua.session import Session
 from lineshaft.network.drivers.opcua.subscription import (
     Stream,
     Subscriptions,
+    Wish,
+    request_of,
     sequence_after,
 )
 

@@ -10,6 +10,7 @@ from lineshaft.cli import screen
 from lineshaft.cli.plant import Json, Plant, find
 from lineshaft.core.errors import ConfigError, NotFound, Refused
 
+COLUMNS = ("name", "value", "unit", "quality", "time", "reason")
 READ_KEYS = ("name", "value", "quality", "time", "unit")
 RAW_KEYS = ("time", "value", "quality")
 BUCKET_KEYS = (
@@ -34,8 +35,7 @@ def read(data: Path, pattern: str, *, as_json: bool) -> None:
     if as_json:
         screen.write_json([{key: row[key] for key in READ_KEYS} for row in readings])
         return
-    rows = [_row(reading) for reading in readings]
-    screen.table(("name", "value", "unit", "quality", "time", "reason"), rows)
+    screen.table(COLUMNS, [_row(reading) for reading in readings])
 
 
 def history(
@@ -52,7 +52,7 @@ def history(
     if as_json:
         screen.write_json([dict(zip(keys, row, strict=True)) for row in rows])
         return
-    screen.table(keys, rows)
+    screen.table(keys, [(screen.clock(time), *rest) for time, *rest in rows])
     if answer["more"]:
         screen.complain(f"these are the first {len(rows):,}; ask for a shorter span")
 
@@ -130,8 +130,7 @@ async def watch(data: Path, patterns: list[str], *, as_json: bool) -> None:
     async with contextlib.AsyncExitStack() as stack:
         show = None
         if in_place:
-            columns = ("name", "value", "unit", "quality", "time", "reason")
-            show = stack.enter_context(screen.live_table(columns))
+            show = stack.enter_context(screen.live_table(COLUMNS))
         async for reading in follow(running.url, patterns):
             if show is not None:
                 rows[reading["name"]] = reading
@@ -144,8 +143,14 @@ async def watch(data: Path, patterns: list[str], *, as_json: bool) -> None:
 
 
 def _row(reading: Mapping[str, Json]) -> tuple[object, ...]:
-    keys = ("name", "value", "unit", "quality", "time", "reason")
-    return tuple(reading[key] for key in keys)
+    return (
+        reading["name"],
+        reading["value"],
+        reading["unit"],
+        reading["quality"],
+        screen.clock(reading["time"]),
+        reading["reason"],
+    )
 
 
 def _line(reading: Mapping[str, Json]) -> str:

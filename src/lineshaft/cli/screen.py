@@ -5,6 +5,8 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Literal
 
 from rich.console import Console
 from rich.live import Live
@@ -23,13 +25,16 @@ _STYLE = {
     "fault": "red",
     "down": "red",
 }
-out = Console(highlight=False)
+WIDE = 1000
+# Where no person looks, nothing is cut to the width of a screen.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 err = Console(stderr=True, highlight=False)
 
 
 def say(text: str) -> None:
     """Print a line for people."""
-    out.print(text, markup=False)
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def complain(text: str) -> None:
@@ -57,7 +62,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(column, justify="right" if column == "value" else "left")
+        justify: Literal["left", "right"] = "right" if column == "value" else "left"
+        overflow: Literal["fold", "ellipsis"] = (
+            "fold" if column == "name" else "ellipsis"
+        )
+        made.add_column(column, justify=justify, overflow=overflow)
     for row in rows:
         made.add_row(*(_cell(cell) for cell in row))
     return made
@@ -79,6 +88,16 @@ def shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.7g}"
     return str(value)
+
+
+def clock(time: str | None) -> str:
+    """Return a time as people here read it: the clock on their wall."""
+    if time is None:
+        return "-"
+    local = datetime.fromisoformat(time).astimezone()
+    today = datetime.now().astimezone().date()
+    day = "" if local.date() == today else f"{local:%Y-%m-%d }"
+    return f"{day}{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The verbs: what each takes, and who does it. Only this file knows cyclopts."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
@@ -308,7 +309,8 @@ def execute(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read us has seen enough
+        # Whoever read us has seen enough; Python must not complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
 
 

@@ -1,0 +1,195 @@
+"""What a connection needs to know, and how it is protected (IEC 62541-2, 4).
+
+The server's certificate is one that the user has named as trusted; another one ends
+the connection. Nothing falls back to less protection than was asked for.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from asyncua import Client, ua
+from asyncua.crypto import uacrypto
+from asyncua.crypto.security_policies import (
+    SecurityPolicyBasic256Sha256,
+    SecurityPolicyNone,
+)
+from pydantic import BaseModel, Field, PrivateAttr, SecretStr, model_validator
+
+from lineshaft.core.errors import Refused
+
+_SUBJECT_ALTERNATIVE_NAME = "2.5.29.17"
+_LONGEST_INTERVAL_S, _LARGEST_QUEUE = 60.0, 10_000
+_USER_NAME = ua.UserTokenType.UserName
+
+
+class Security(StrEnum):
+    """How messages are protected; with certificates it is Basic256Sha256."""
+
+    NONE = "none"
+    SIGN = "sign"
+    ENCRYPT = "sign-and-encrypt"
+
+
+class Settings(BaseModel, frozen=True, extra="forbid"):
+    """Where the server is, how it is asked, and how the connection is protected."""
+
+    url: str = Field(
+        description="Endpoint of the server, like opc.tcp://192.168.0.9:4840."
+    )
+    mode: Literal["subscribe", "poll"] = Field(
+        default="subscribe",
+        description="subscribe: the server tells what changes. poll: every point is "
+        "read once per period, for servers whose subscriptions do not work.",
+    )
+    publishing_interval_s: float = Field(
+        default=0.1,
+        gt=0,
+        le=_LONGEST_INTERVAL_S,
+        description="How long the server may gather changes before it sends them.",
+    )
+    queue_size: int = Field(
+        default=10,
+        ge=1,
+        le=_LARGEST_QUEUE,
+        description="Changes of one point that the server keeps until it sends them; "
+        "the oldest is lost first, and the reading after the gap says so.",
+    )
+    security: Security = Field(
+        default=Security.NONE,
+        description="none, sign or sign-and-encrypt (Basic256Sha256).",
+    )
+    certificate: Path | None = Field(
+        default=None, description="Our certificate, a PEM or DER file."
+    )
+    private_key: Path | None = Field(
+        default=None, description="The key of our certificate, a PEM or DER file."
+    )
+    server_certificate: Path | None = Field(
+        default=None,
+        description="The server's certificate, which is trusted; no other is.",
+    )
+    user: str = Field(default="", description="User name; empty for anonymous.")
+    password: SecretStr = Field(
+        default=SecretStr(""), description="Password of the user."
+    )
+    allow_plain_password: bool = Field(
+        default=False,
+        description="Send the password even where others on the network can read it.",
+    )
+    namespaces: tuple[str, ...] = Field(
+        default=(),
+        description="Names of the server's namespaces in the order in which ns= "
+        "addresses number them; without it, their order when we first connected.",
+    )
+    timeout_s: float = Field(
+        default=5.0, gt=0, description="How long a connection or an answer may take."
+    )
+    # The numbers of ns= addresses mean what they meant when the configuration was
+    # first used; this has to outlive a connection, and nothing else does.
+    _first_namespaces: list[str] = PrivateAttr(default_factory=list)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        where = urlsplit(self.url)
+        if where.scheme != "opc.tcp" or not where.hostname or not where.port:
+            raise ValueError(
+                f"{self.url!r} is no endpoint; write it like opc.tcp://10.0.0.9:4840"
+            )
+        if where.username or where.password:
+            raise ValueError("url must not hold a password; use user and password")
+        if self.security is not Security.NONE:
+            missing = [name for name in _FILES if getattr(self, name) is None]
+            if missing:
+                raise ValueError(
+                    f"security = {self.security.value!r} needs {', '.join(missing)}"
+                )
+        elif self.user and not self.allow_plain_password:
+            raise ValueError(
+                "the password of a user needs security = 'sign-and-encrypt'; set "
+                "allow_plain_password = true if others on the network may read it"
+            )
+        return self
+
+    def password_text(self) -> str | None:
+        """Return the password to send, if there is a user."""
+        return self.password.get_secret_value() if self.user else None
+
+    def remember(self, namespaces: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the namespaces whose numbers `ns=` addresses mean."""
+        if self.namespaces:
+            return self.namespaces
+        if not self._first_namespaces:
+            self._first_namespaces.extend(namespaces)
+        return tuple(self._first_namespaces)
+
+
+_FILES = ("certificate", "private_key", "server_certificate")
+_MODES = {
+    Security.SIGN: ua.MessageSecurityMode.Sign,
+    Security.ENCRYPT: ua.MessageSecurityMode.SignAndEncrypt,
+}
+
+
+async def secure(client: Client, settings: Settings) -> None:
+    """Give the client its certificates; `Refused` names a file that is no use."""
+    if settings.security is Security.NONE:
+        return
+    loaded: list[uacrypto.CertProperties] = []
+    for name in _FILES:
+        path: Path = getattr(settings, name)
+        loaded.append(_load(name, path))
+    ours, key, theirs = loaded
+    try:
+        certificate = await uacrypto.load_certificate(
+            ours.path_or_content, ours.extension
+        )
+        client.application_uri = _application_uri(settings, certificate.extensions)
+        await client.set_security(
+            SecurityPolicyBasic256Sha256,
+            ours,
+            key,
+            server_certificate=theirs,
+            mode=_MODES[settings.security],
+        )
+    except (ValueError, TypeError) as error:
+        raise Refused(
+            f"certificate, private_key or server_certificate of {settings.url} cannot "
+            f"be used: {error}; each has to be a PEM or DER file"
+        ) from error
+
+
+def _load(name: str, path: Path) -> uacrypto.CertProperties:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise Refused(f"{name}: {path} cannot be read: {error.strerror}") from error
+    form = "pem" if content.lstrip().startswith(b"-----BEGIN") else "der"
+    return uacrypto.CertProperties(content, form)
+
+
+def _application_uri(settings: Settings, extensions: uacrypto.x509.Extensions) -> str:
+    """Return the URI in our certificate, which servers compare with what we say."""
+    for extension in extensions:
+        if extension.oid.dotted_string == _SUBJECT_ALTERNATIVE_NAME:
+            kind = uacrypto.x509.UniformResourceIdentifier
+            for uri in extension.value.get_values_for_type(kind):
+                return str(uri)
+    raise Refused(
+        f"certificate: {settings.certificate} has no URI among its subject alternative "
+        "names; OPC UA needs one, like URI:urn:lineshaft:press-line"
+    )
+
+
+def check_password(client: Client, settings: Settings) -> None:
+    """Stop before a password is sent so that others can read it."""
+    if not settings.user or settings.allow_plain_password:
+        return
+    policy = client.server_policy(_USER_NAME)
+    sealed = policy.SecurityPolicyUri != SecurityPolicyNone.URI
+    if not sealed and settings.security is not Security.ENCRYPT:
+        raise Refused(
+            f"{settings.url} wants the password in the clear; use security = "
+            "'sign-and-encrypt', or set allow_plain_password = true"
+        )
