@@ -105,10 +105,11 @@ async def run_web(plant: Plant, bus_url: str) -> None:
 
 
 ROOMS: dict[str, Callable[[Plant, str], Coroutine[None, None, None]]] = {
-    "collector": run_collector,
     "historian": run_historian,
+    "collector": run_collector,
     "web": run_web,
 }
+"""In the order in which they are started."""
 
 
 async def run_room(room: str, file: Path, data: Path) -> None:
@@ -157,17 +158,20 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
         bus = await stack.enter_async_context(
             open_bus(bus_url, most_bytes=_stream_bytes(plant))
         )
-        programs = [*beside.programs, *(_room(room, plant, bus_url) for room in ROOMS)]
-        keepers = [Keeper(program, _complain) for program in programs]
-        async with beside_us(run(keepers)):
-            page = await _page(bus)
-            stack.enter_context(announce(plant, page, bus_url, beside.found_at))
-            done(f"page {page}")
-            await anext(bus.overhear("readings.>"))
-            done("first live value")
-            if beside.once is not None:
-                await beside.once(bus)
-            await asyncio.Event().wait()
+        # What is started last is stopped first: when the collector says that it
+        # stops, the historian is still there to write it down.
+        rooms = [[_room(room, plant, bus_url)] for room in ROOMS]
+        for programs in (beside.programs, *rooms):
+            keepers = [Keeper(program, _complain) for program in programs]
+            await stack.enter_async_context(beside_us(run(keepers)))
+        page = await _page(bus)
+        stack.enter_context(announce(plant, page, bus_url, beside.found_at))
+        done(f"page {page}")
+        await anext(bus.overhear("readings.>"))
+        done("first live value")
+        if beside.once is not None:
+            await beside.once(bus)
+        await asyncio.Event().wait()
 
 
 def _room(room: str, plant: Plant, bus_url: str) -> Program:

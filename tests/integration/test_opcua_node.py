@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from lineshaft.core.errors import LineshaftError, Refused, Unreachable
 from lineshaft.core.point import Kind, Point
-from lineshaft.core.reading import Quality, Status, Value
+from lineshaft.core.reading import Quality, Status, Value, bad
 from lineshaft.network.device import Batch
 from lineshaft.network.drivers.opcua import driver
 from lineshaft.network.drivers.opcua.session import open_session
@@ -302,6 +302,28 @@ async def test_a_session_that_is_idle_for_long_is_still_there(
         opened = await server.tell("open")
     assert isinstance(opened, dict)
     assert opened["sessions"] == 1
+
+
+async def test_a_namespace_that_was_lacking_is_found_when_it_comes(
+    server: NodeServer,
+) -> None:
+    late = Point(name="a/late", address="nsu=urn:late;s=Late")
+    settings = settings_of(server)
+    async with driver.connect(settings, [point_of("Double"), late]) as device:
+        heard = await hear(device, 2)
+        assert heard[0][2].quality is Quality.GOOD
+        assert heard[1][2] == bad("the server has no namespace urn:late")
+
+    async def register_while_listening() -> None:
+        async with driver.connect(settings, [point_of("Double"), late]) as device:
+            await server.tell("register", name="urn:late")
+            await listen_until_it_fails(device)
+
+    with pytest.raises(Unreachable, match="new namespaces"):
+        await register_while_listening()
+    async with driver.connect(settings, [point_of("Double"), late]) as device:
+        heard = await hear(device, 2)
+        assert heard[1][2] == bad("OPC UA BadNodeIdUnknown")
 
 
 async def connect_and_leave(settings: driver.Settings) -> None:

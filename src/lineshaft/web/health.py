@@ -56,7 +56,11 @@ class HealthBoard:
         rooms = [s for s in services if not s.service.startswith("collector.")]
         down = any(s.state is State.DOWN for s in rooms)
         status = State.DOWN if down else _WORST[min(worst, 1)]
-        reasons = [f"{s.service}: {s.reason}" for s in services if s.reason]
+        reasons = [
+            f"{s.service}: {s.reason or s.state}"
+            for s in services
+            if s.state is not State.OK
+        ]
         now = iso(time.time_ns() // 1000)
         return PlantHealth(
             status, reasons, self._plant, self._demo, self._version, now, services

@@ -1,11 +1,17 @@
 """All configured points by place: fast to open level by level, and to search."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 from lineshaft.core.errors import NotFound
-from lineshaft.core.name import did_you_mean, place_of, select
+from lineshaft.core.name import compile_pattern, place_of
 from lineshaft.core.point import Point
 from lineshaft.web.shapes import Level, PlaceView, PointView
+
+MOST_WILDCARDS = 200
+_BEHIND_ALL = "\U0010ffff"
+_MOST_COMPARED = 2_000
 
 
 class Namespace:
@@ -19,14 +25,15 @@ class Namespace:
         self._below: dict[str, dict[str, None]] = {"": {}}
         self._count: dict[str, int] = {}
         for name in self.names:
-            self._in.setdefault(place_of(name), []).append(name)
-            place, parent = place_of(name), ""
+            place = place_of(name)
+            self._in.setdefault(place, []).append(name)
+            parent = ""
             for segment in place.split("/"):
                 path = f"{parent}/{segment}" if parent else segment
                 self._below.setdefault(parent, {})[path] = None
                 self._count[path] = self._count.get(path, 0) + 1
                 parent = path
-        self._search = [(name, self._searchable(name)) for name in self.names]
+        self._text = {name: self._searchable(name) for name in self.names}
 
     def __contains__(self, name: str) -> bool:
         return name in self._points
@@ -38,16 +45,21 @@ class Namespace:
     def device(self, name: str) -> str:
         """Return the device of a point; `NotFound` with the nearest spelling."""
         if name not in self._points:
-            near = did_you_mean(name, self.names)
-            raise NotFound(f"there is no point {name!r}{near}")
+            place, _, last = name.rpartition("/")
+            near = self._nearest_place(place)
+            points = [each.rpartition("/")[2] for each in self._in.get(near or "", [])]
+            spelt = _near(last, points)
+            hint = f"; did you mean {f'{near}/{spelt}'!r}?" if spelt else ""
+            raise NotFound(f"there is no point {name!r}{hint}")
         return self._points[name][1]
 
     def level(self, place: str) -> Level:
         """Return what is directly in a place; the top for the empty path."""
         place = place.strip("/")
         if place and place not in self._count:
-            near = did_you_mean(place, list(self._count))
-            raise NotFound(f"there is no place {place!r}{near}")
+            near = self._nearest_place(place)
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise NotFound(f"there is no place {place!r}{hint}")
         below = [
             PlaceView(path.rpartition("/")[2], path, self._count[path])
             for path in self._below.get(place, {})
@@ -59,19 +71,21 @@ class Namespace:
     def find(self, patterns: Sequence[str], search: str = "") -> list[str]:
         """Return the names that any pattern means and that contain `search`.
 
-        `search` is looked for in names and descriptions, in any case.
+        Each word of `search` is looked for in names and descriptions, in any case.
+        `NotFound` for what is no pattern, or for more than 200 with a wildcard:
+        each of those is compared with all names that begin like it.
         """
+        if sum("*" in pattern for pattern in patterns) > MOST_WILDCARDS:
+            raise NotFound(
+                f"more than {MOST_WILDCARDS} patterns with a wildcard at once; "
+                "ask for wider ones or for names"
+            )
         found = dict.fromkeys(
-            name for pattern in patterns for name in select(pattern, self.names)
+            name for pattern in patterns for name in self._match(pattern)
         )
-        if not search:
-            return list(found)
         words = search.casefold().split()
-        everything = "**" in patterns
         return [
-            name
-            for name, text in self._search
-            if all(word in text for word in words) and (everything or name in found)
+            name for name in found if all(word in self._text[name] for word in words)
         ]
 
     def view(self, name: str) -> PointView:
@@ -90,5 +104,40 @@ class Namespace:
             point.writable,
         )
 
+    def _match(self, pattern: str) -> Sequence[str]:
+        pattern = pattern.strip("/")
+        if pattern in self._points:
+            return (pattern,)
+        expression = compile_pattern(pattern)
+        head, star, rest = pattern.partition("*")
+        if not star:
+            return ()
+        begin = bisect_left(self.names, head)
+        alike = self.names[begin : bisect_left(self.names, head + _BEHIND_ALL)]
+        if rest == "*" and (not head or head.endswith("/")):
+            return alike
+        return [name for name in alike if expression.fullmatch(name + "/")]
+
+    def _nearest_place(self, path: str) -> str:
+        """Return the place that is spelt most like `path`, level by level, or none."""
+        here = ""
+        for segment in path.split("/"):
+            known = [below.rpartition("/")[2] for below in self._below.get(here, {})]
+            spelt = _near(segment, known)
+            if not spelt:
+                return ""
+            here = f"{here}/{spelt}" if here else spelt
+        return here
+
     def _searchable(self, name: str) -> str:
         return f"{name} {self._points[name][0].description}".casefold()
+
+
+def _near(word: str, known: list[str]) -> str:
+    if len(known) > _MOST_COMPARED:
+        # Comparing takes long: among very many, look around where it would stand.
+        known = sorted(known)
+        middle = bisect_left(known, word)
+        half = _MOST_COMPARED // 2
+        known = known[max(0, middle - half) : middle + half]
+    return next(iter(get_close_matches(word, known, n=1, cutoff=0.5)), "")

@@ -34,14 +34,14 @@ def read_files(folder: Path = STATIC) -> dict[str, File]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith(".")
     }
-    missing = File(_NOT_BUILT.encode(), "text/html; charset=utf-8", ASK_AGAIN)
+    missing = File(_NOT_BUILT.encode(), "text/html", ASK_AGAIN)
     return {"index.html": missing} | files
 
 
 def _read(path: Path, name: Path) -> File:
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    if kind.startswith("text/") or kind.endswith(("javascript", "json", "svg+xml")):
-        kind += "; charset=utf-8"
+    if kind.endswith(("javascript", "json", "svg+xml")) and kind[:5] != "text/":
+        kind += "; charset=utf-8"  # the web framework adds it to text only
     # The names of built files in assets/ hold a hash of what is in them.
     cache = FOR_EVER if name.parts[0] == "assets" else ASK_AGAIN
     return File(path.read_bytes(), kind, cache)

@@ -1,28 +1,43 @@
 """The web server; only this file knows it."""
 
 import asyncio
+import errno
+import os
 import socket
+from collections.abc import Awaitable, Callable
 
 from granian.constants import Interfaces
 from granian.log import LogLevels
+from granian.net import SocketHolder  # type: ignore[attr-defined]  # no types
 from granian.server.embed import Server
 
 from lineshaft.core.errors import ConfigError
-from lineshaft.core.process.ports import is_free, taken
+from lineshaft.core.process.ports import taken
 
-STOP_WITHIN_S = 5.0
+Farewell = Callable[[], Awaitable[None]]
+STOP_WITHIN_S = 1.0
+_BACKLOG = 1024
 
 
 class WebServer:
-    """A service: `run` serves an ASGI application until it is cancelled."""
+    """A service: `run` serves an ASGI application until it is cancelled.
 
-    def __init__(self, app: object, host: str, port: int) -> None:
-        """Choose the port; `ConfigError` says who has it if it is taken."""
-        if port and not is_free(port, host):
-            raise ConfigError(taken(port, "web.port"))
-        self.host = host
-        self.port = port or _free_port(host)
+    Whoever calls `url` from the moment that it exists is served, at the latest once
+    `run` runs: the port is ours from the beginning, and no other program's.
+    """
+
+    def __init__(
+        self, app: object, host: str, port: int, farewell: Farewell | None = None
+    ) -> None:
+        """Take the port; `ConfigError` says who has it if it is taken.
+
+        `farewell` is awaited before the server stops: to end what would never end.
+        """
         self._app = app
+        self._farewell = farewell
+        self._socket = _listen(host, port)
+        self.host = host
+        self.port: int = self._socket.getsockname()[1]
 
     @property
     def url(self) -> str:
@@ -32,26 +47,65 @@ class WebServer:
 
     async def run(self) -> None:
         """Serve for ever."""
-        server = Server(
-            self._app,
-            address=self.host,
-            port=self.port,
+        server = _Server(self._app, self._socket, self.port)
+        try:
+            async with asyncio.TaskGroup() as group:
+                serving = group.create_task(server.serve(), name="granian")
+                try:
+                    await asyncio.wait({serving})
+                finally:
+                    if self._farewell is not None:
+                        await self._farewell()
+                    server.stop()  # type: ignore[no-untyped-call]  # it has no types
+                    # Answers that are on their way may arrive.
+                    await asyncio.wait({serving}, timeout=STOP_WITHIN_S)
+                raise RuntimeError("the web server ended by itself")
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._socket.close()
+
+
+class _Server(Server):
+    """Granian in our own event loop, on our own socket.
+
+    Its own socket would be shared with any other program of the same user that asks
+    for it (SO_REUSEPORT), and would not tell which port it got for port 0.
+    """
+
+    def __init__(self, app: object, listener: socket.socket, port: int) -> None:
+        super().__init__(
+            app,
+            port=port,
             interface=Interfaces.ASGI,
             log_enabled=False,
             log_level=LogLevels.warning,
         )
-        serving = asyncio.ensure_future(server.serve())
-        try:
-            await asyncio.shield(serving)
-        except asyncio.CancelledError:
-            server.stop()  # type: ignore[no-untyped-call]  # it has no types
-            await asyncio.wait({serving}, timeout=STOP_WITHIN_S)
-            raise
+        self._listener = listener
+
+    def _init_shared_socket(self) -> None:  # type: ignore[explicit-override]  # 3.12
+        # It closes what it is given, so it gets a duplicate.
+        given = (os.dup(self._listener.fileno()), False, _BACKLOG)
+        self._ssp = None
+        self._shd = SocketHolder(*given)  # type: ignore[assignment,call-arg]  # its types are wrong
 
 
-def _free_port(host: str) -> int:
+def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)  # noqa: FBT003  the only way to say it
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(taken(port, "web.port")) from error
+        raise ConfigError(
+            f"the page cannot be served on {host} port {port} ({error.strerror}); "
+            "choose another with web.host and web.port in lineshaft.toml"
+        ) from error
+    return listener

@@ -8,10 +8,12 @@ from importlib.metadata import version
 from lineshaft.core.bus import Bus
 from lineshaft.core.point import Point
 from lineshaft.core.series import History
-from lineshaft.web.app import Rooms, build_app
+from lineshaft.web.api.app import Rooms, build_app
+from lineshaft.web.api.past import Archive
 from lineshaft.web.events import EventBook
 from lineshaft.web.health import HealthBoard
-from lineshaft.web.live import Live
+from lineshaft.web.live.stream import Live
+from lineshaft.web.live.talk import Told
 from lineshaft.web.namespace import Namespace
 from lineshaft.web.page import read_files
 from lineshaft.web.server import WebServer
@@ -37,28 +39,25 @@ class Web:
         self, plant: Served, settings: Settings, bus: Bus, history: History
     ) -> None:
         namespace = Namespace(plant.points)
+        live = Live(bus, history, namespace)
+        events = EventBook(bus)
         release = version("lineshaft")
-        self._live = Live(bus, history, namespace)
-        self._events = EventBook(bus)
-        self._health = HealthBoard(
-            bus, plant.services, plant.name, release, demo=plant.demo
+        health = HealthBoard(bus, plant.services, plant.name, release, demo=plant.demo)
+        told = Told(namespace, live, events, health)
+        app = build_app(
+            Rooms(told, Archive(history, namespace), history, bus, read_files())
         )
-        rooms = Rooms(
-            namespace,
-            self._live,
-            history,
-            self._events,
-            self._health,
-            bus,
-            read_files(),
-        )
-        self._server = WebServer(
-            build_app(rooms, release), settings.host, settings.port
-        )
-        self._health.url = self._server.url
+        self._server = WebServer(app, settings.host, settings.port, told.open.end)
+        self._services = (live, events, health, self._server)
+        health.url = self.url
+
+    @property
+    def url(self) -> str:
+        """Return the address of the page."""
+        return self._server.url
 
     async def run(self) -> None:
         """Follow and serve for ever."""
         async with asyncio.TaskGroup() as group:
-            for service in (self._live, self._events, self._health, self._server):
+            for service in self._services:
                 group.create_task(service.run(), name=type(service).__name__)

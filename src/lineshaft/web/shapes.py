@@ -1,6 +1,10 @@
 """What the API takes and gives; times are RFC 3339 text in UTC."""
 
+from typing import Annotated
+
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from lineshaft.core.command import Verdict
 from lineshaft.core.event import Severity
@@ -117,13 +121,23 @@ class BucketSeries(msgspec.Struct, frozen=True):
     good: list[float | None]
 
 
-class History(msgspec.Struct, frozen=True):
-    """The past of points: `raw` without `every`, `buckets` with it."""
+class RawHistory(msgspec.Struct, frozen=True):
+    """Every reading of a span."""
 
-    every_s: float | None
-    series: list[RawSeries] | list[BucketSeries]
+    every_s: None
+    series: list[RawSeries]
     more: list[str]
-    """Points whose readings were cut short by `limit`."""
+    """Points whose readings were cut short; ask again from their last time on."""
+
+
+class BucketHistory(msgspec.Struct, frozen=True):
+    """Aggregates over buckets of a span."""
+
+    every_s: float
+    """Length of a bucket in seconds."""
+    series: list[BucketSeries]
+    more: list[str]
+    """Always empty: buckets are never cut short."""
 
 
 class Write(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,8 +145,10 @@ class Write(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     value: Value
-    timeout_s: float = 5.0
-    by: str = "page"
+    timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=60.0)] = 5.0
+    """How long the device may take, in seconds."""
+    by: Annotated[str, msgspec.Meta(max_length=100)] = "page"
+    """Who asks, for the record of what happened."""
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -141,6 +157,18 @@ class Written(msgspec.Struct, frozen=True):
     id: str
     verdict: Verdict
     reason: str
+
+
+class NotWritten(msgspec.Struct, frozen=True):
+    """What became of a write that was refused, or whose outcome is unknown."""
+
+    id: str
+    verdict: Verdict
+    reason: str
+    title: str
+    status: int
+    detail: str
+    type: str = "about:blank"
 
 
 class EventView(msgspec.Struct, frozen=True):
@@ -164,3 +192,10 @@ def view(reading: Reading) -> ReadingView:
         iso(reading.time_us),
         reading.unit,
     )
+
+
+def times(column: NDArray[np.int64]) -> list[str]:
+    """Return microseconds since 1970 as RFC 3339 text."""
+    moments = column.astype("datetime64[us]")
+    text: list[str] = np.datetime_as_string(moments, unit="us", timezone="UTC").tolist()
+    return text

@@ -161,6 +161,7 @@ const orders = {
     for (const [session, one] of found) session.deleteSubscription(one.id);
     return found.length;
   },
+  register: ({ name }) => { space.registerNamespace(name); },
   open: () => ({
     sessions: server.engine.currentSessionCount,
     subscriptions: server.engine.currentSubscriptionCount,

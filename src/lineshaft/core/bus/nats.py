@@ -278,6 +278,7 @@ class NatsBus:
                 await self.ready()
                 with _translated(f"answering {subject}"):
                     asked = await self._client.subscribe(subject, cb=take)
+                    await self._client.flush()  # now the server knows it too
                 try:
                     yield
                 finally:
@@ -321,6 +322,7 @@ class NatsBus:
         await self.ready()
         with _translated(f"listening to {subject}"):
             heard = await self._client.subscribe(subject)
+            await self._client.flush()
         try:
             async for message in heard.messages:
                 yield message.subject, message.data

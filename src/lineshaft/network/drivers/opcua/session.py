@@ -5,6 +5,7 @@ where the server has said no and somebody has to change something.
 """
 
 import asyncio
+import logging
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -116,6 +117,7 @@ class Session:
         self.namespaces: tuple[str, ...] = ()
         self.limits = Limits()
         self._client = client
+        self._lacks = False
         self._renewed = time.monotonic()
 
     @property
@@ -153,6 +155,11 @@ class Session:
         while True:
             await asyncio.sleep(min(_WATCH_S, max(revised_s / 3, _SHORTEST_WATCH_S)))
             await self.read([value_of(_STATE)], "keeping the session alive")
+            if self._lacks and await self._namespaces_now() != self.namespaces:
+                raise Unreachable(
+                    f"{self.url} has new namespaces, and points that need them are "
+                    "looked up by connecting again"
+                )
 
     async def read(self, nodes: Sequence[ua.ReadValueId], action: str) -> bytes:
         """Read attributes in one call; return the bytes of the answer."""
@@ -163,6 +170,16 @@ class Session:
 
     async def explore(self) -> None:
         """Ask for the namespaces and the limits."""
+        self.namespaces = await self._namespaces_now()
+        wanted = [value_of(ua.NodeId(number)) for number in _LIMITS]
+        told = decode_values(await self.read(wanted, "reading its limits"), 0)
+        sizes = [_CAREFUL] * len(_LIMITS)
+        for place, value in zip(told.points, told.values, strict=True):
+            if isinstance(value, int) and value > 0:
+                sizes[place] = min(value, 4 * _CAREFUL)
+        self.limits = Limits(*sizes)
+
+    async def _namespaces_now(self) -> tuple[str, ...]:
         request = ua.ReadRequest()
         request.Parameters.NodesToRead = [value_of(_NAMESPACES)]
         body = await self.ask(request, "reading its namespaces", self.timeout_s)
@@ -171,14 +188,7 @@ class Session:
             names = told.Value.Value if told.Value is not None else None
         if not isinstance(names, list):
             raise Unreachable(f"{self.url} does not tell its namespaces")
-        self.namespaces = tuple(str(name) for name in names)
-        wanted = [value_of(ua.NodeId(number)) for number in _LIMITS]
-        told = decode_values(await self.read(wanted, "reading its limits"), 0)
-        sizes = [_CAREFUL] * len(_LIMITS)
-        for place, value in zip(told.points, told.values, strict=True):
-            if isinstance(value, int) and value > 0:
-                sizes[place] = min(value, 4 * _CAREFUL)
-        self.limits = Limits(*sizes)
+        return tuple(str(name) for name in names)
 
     def locate(
         self, addresses: Sequence[Address], first: Sequence[str]
@@ -189,7 +199,9 @@ class Session:
         server may have numbered them anew since, and then the number that the
         namespace has now is used.
         """
-        return [_node(address, self.namespaces, first) for address in addresses]
+        nodes = [_node(address, self.namespaces, first) for address in addresses]
+        self._lacks = any(isinstance(node, Status) for node in nodes)
+        return nodes
 
 
 def _node(
@@ -245,6 +257,8 @@ async def open_session(
     Without a sign of life from us the server ends it after `life_s`; there is always
     one, so that a session may be idle for as long as it likes.
     """
+    # What it has to say reaches the user as a reason, once.
+    logging.getLogger("asyncua").setLevel(logging.CRITICAL)
     client = Client(settings.url, timeout=settings.timeout_s)
     client.name = client.description = "Lineshaft"
     client.product_uri = "urn:lineshaft"

@@ -7,6 +7,7 @@ under a name that it controls (DNS rebinding), or send us a form.
 from urllib.parse import urlsplit
 
 from lineshaft.core.errors import Denied
+from lineshaft.web.api.problems import BadParameter
 
 OWN_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -28,3 +29,9 @@ def check_origin(origin: str | None, host: str) -> None:
     """Raise `Denied` when a page of another origin asks (RFC 6454); none is fine."""
     if origin is not None and origin not in {f"http://{host}", f"https://{host}"}:
         raise Denied(f"the page of {origin[:80]!r} may not change or follow this plant")
+
+
+def check_json(content_type: str) -> None:
+    """Raise `BadParameter` for what a form of any page could send without asking."""
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise BadParameter("send the body with the content-type application/json")

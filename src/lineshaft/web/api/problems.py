@@ -1,0 +1,41 @@
+"""What went wrong, as problem details (RFC 9457)."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from lineshaft.core.errors import (
+    ConfigError,
+    Denied,
+    LineshaftError,
+    NotFound,
+    Refused,
+    Unreachable,
+)
+from lineshaft.web.shapes import Problem
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class BadParameter(ConfigError):
+    """A parameter of a request cannot be understood; the caller must mend it."""
+
+
+_STATUS: Mapping[type[LineshaftError], HTTPStatus] = {
+    BadParameter: HTTPStatus.BAD_REQUEST,
+    ConfigError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Unreachable: HTTPStatus.SERVICE_UNAVAILABLE,
+    Refused: HTTPStatus.CONFLICT,
+    NotFound: HTTPStatus.NOT_FOUND,
+    Denied: HTTPStatus.FORBIDDEN,
+}
+
+
+def problem(status: int, detail: str) -> Problem:
+    """Return the problem details of a status."""
+    return Problem(HTTPStatus(status).phrase, status, detail)
+
+
+def problem_of(error: LineshaftError) -> Problem:
+    """Return what an expected failure is over HTTP: its class tells the status."""
+    status = next(s for kind, s in _STATUS.items() if isinstance(error, kind))
+    return problem(status, str(error))

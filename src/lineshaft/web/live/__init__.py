@@ -1,0 +1,1 @@
+"""The live stream: what happens now, told to every page that looks in."""
