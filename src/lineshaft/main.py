@@ -26,6 +26,7 @@ from lineshaft.core.errors import ConfigError, Unreachable
 from lineshaft.core.health import Health
 from lineshaft.core.name import did_you_mean
 from lineshaft.core.process.children import Keeper, Program
+from lineshaft.core.process.ports import free_port
 from lineshaft.core.process.tasks import bare
 from lineshaft.core.process.tasks import beside as beside_us
 from lineshaft.settings import Plant
@@ -160,7 +161,8 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
         )
         # What is started last is stopped first: when the collector says that it
         # stops, the historian is still there to write it down.
-        rooms = [[_room(room, plant, bus_url)] for room in ROOMS]
+        environment = _environment(plant, bus_url)
+        rooms = [[_room(room, plant, environment)] for room in ROOMS]
         for programs in (beside.programs, *rooms):
             keepers = [Keeper(program, _complain) for program in programs]
             await stack.enter_async_context(beside_us(run(keepers)))
@@ -174,10 +176,17 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
         await asyncio.Event().wait()
 
 
-def _room(room: str, plant: Plant, bus_url: str) -> Program:
+def _environment(plant: Plant, bus_url: str) -> dict[str, str]:
+    """Return what is settled once, so that a room started again finds it the same."""
+    web = plant.settings.web
+    port = web.port or free_port(web.host)
+    return {"LINESHAFT_BUS__URL": bus_url, "LINESHAFT_WEB__PORT": str(port)}
+
+
+def _room(room: str, plant: Plant, environment: dict[str, str]) -> Program:
     arguments = [sys.executable, "-m", "lineshaft", "run", room]
     arguments += ["--config", str(plant.file), "--data", str(plant.data)]
-    return Program(room, arguments, {"LINESHAFT_BUS__URL": bus_url})
+    return Program(room, arguments, environment)
 
 
 def _complain(name: str, code: int) -> None:

@@ -61,6 +61,17 @@ class RunningPlant:
         )
         return found
 
+    def running(self, words: str) -> list[psutil.Process]:
+        """Return the processes of the plant whose command has these words."""
+        found = []
+        for child in self.children():
+            try:
+                if words in " ".join(child.cmdline()):
+                    found.append(child)
+            except psutil.Error:
+                pass  # it has just ended
+        return found
+
 
 def wait_for(
     condition: Callable[[], object], what: str, within: float = WITHIN_S

@@ -2,7 +2,7 @@
 export const en = {
   language: "Language",
   theme: "Light or dark",
-  demo: "Demo",
+  demo: "DEMO",
   demoHint: "This is a simulated plant, not a real one.",
   health: "Health",
   ok: "All is well",
