@@ -91,7 +91,7 @@ async def run_historian(plant: Plant, bus_url: str) -> None:
 
 async def run_web(plant: Plant, bus_url: str) -> None:
     """Let people and programs look in."""
-    from lineshaft.platform.historian.client import HistorianClient
+    from lineshaft.platform.historian.asking import HistorianClient
     from lineshaft.web.service import Served, Web
 
     points = [

@@ -25,7 +25,7 @@ ANOTHER: dict[Kind, tuple[Value, Value]] = {
 }
 
 
-@pytest.fixture(params=["modbus", "mqtt", "opcua"])
+@pytest.fixture(params=["modbus", "mqtt", "opcua", "replay"])
 async def peer(request: pytest.FixtureRequest) -> AsyncIterator[Peer]:
     module = import_module(f"support.{request.param}_peer")
     opened = cast("AbstractAsyncContextManager[Peer]", module.open_peer())
@@ -95,9 +95,15 @@ async def test_one_bad_point_never_harms_the_others(driver: Driver, peer: Peer) 
     assert {status.quality for status in statuses.values()} == {Quality.GOOD}
 
 
+def need_a_writable_point(peer: Peer) -> None:
+    if not any(point.writable for point in peer.points):
+        pytest.skip("this protocol has nothing to write to")
+
+
 async def test_a_write_is_in_the_device_when_it_is_confirmed(
     driver: Driver, peer: Peer
 ) -> None:
+    need_a_writable_point(peer)
     async with connect(driver, peer) as device:
         assert isinstance(device, Writes)
         ear = Ear(device, len(peer.points))
@@ -114,6 +120,7 @@ async def test_a_write_is_in_the_device_when_it_is_confirmed(
 async def test_a_value_that_cannot_be_written_is_refused_with_a_reason(
     driver: Driver, peer: Peer
 ) -> None:
+    need_a_writable_point(peer)
     numbers = [n for n, p in enumerate(peer.points) if p.type is Kind.INT]
     async with connect(driver, peer) as device:
         assert isinstance(device, Writes)

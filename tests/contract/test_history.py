@@ -17,7 +17,7 @@ from lineshaft.core.errors import NotFound, Refused, Unreachable
 from lineshaft.core.frame import encode_frame
 from lineshaft.core.reading import GOOD, Reading, Status, bad
 from lineshaft.core.series import Aggregate, Format, History
-from lineshaft.platform.historian.client import HistorianClient
+from lineshaft.platform.historian.asking import HistorianClient
 from lineshaft.platform.historian.service import open_historian
 from lineshaft.platform.historian.settings import Settings
 from support.bus_in_memory import BusInMemory

@@ -14,7 +14,7 @@ from lineshaft.core.errors import LineshaftError
 from lineshaft.core.frame import Columns, pack_values
 from lineshaft.core.reading import GOOD, Reading, Status, Value, bad, uncertain
 from lineshaft.core.series import Aggregate, Buckets, Format, Series
-from lineshaft.platform.historian import wire
+from lineshaft.platform.historian import asking
 from lineshaft.platform.historian.arrow import as_table, from_table, to_table
 from lineshaft.platform.historian.block import Block, Points, join
 from lineshaft.platform.historian.export import FIELDS, write
@@ -83,7 +83,7 @@ def test_joining_keeps_every_reading_in_order(one: list[Row], two: list[Row]) ->
 def test_a_series_comes_over_the_wire_unchanged(given_rows: list[Row]) -> None:
     block = block_of(given_rows)
     sent = Series("a/b", "mm", block.texts, block.statuses, block.columns, more=True)
-    got = wire.unpack_series([wire.pack_series(sent)])
+    got = asking.unpack_series([asking.pack_series(sent)])
     assert (got.name, got.unit, got.more) == ("a/b", "mm", True)
     assert told(Block(got.columns, got.texts, got.statuses)) == told(block)
 
@@ -92,7 +92,7 @@ def test_a_series_comes_over_the_wire_unchanged(given_rows: list[Row]) -> None:
 @given(rows)
 def test_readings_come_over_the_wire_unchanged(given_rows: list[Row]) -> None:
     sent = [Reading("a/b", value, status, time) for time, value, status in given_rows]
-    assert repr(wire.unpack_readings(wire.pack_readings(sent))) == repr(sent)
+    assert repr(asking.unpack_readings(asking.pack_readings(sent))) == repr(sent)
 
 
 @settings(deadline=None)
@@ -101,7 +101,7 @@ def test_buckets_come_over_the_wire_unchanged(column: list[float]) -> None:
     start = np.arange(len(column), dtype=np.int64)
     columns = {each: np.array(column) for each in Aggregate}
     sent = Buckets("a/b", "mm", 10, start, columns)
-    [got] = wire.unpack_buckets(wire.pack_buckets([sent]))
+    [got] = asking.unpack_buckets(asking.pack_buckets([sent]))
     assert (got.name, got.unit, got.every_us) == ("a/b", "mm", 10)
     assert got.start.tolist() == start.tolist()
     for each in Aggregate:
@@ -110,7 +110,11 @@ def test_buckets_come_over_the_wire_unchanged(column: list[float]) -> None:
 
 @pytest.mark.parametrize(
     "unpack",
-    [wire.unpack_readings, wire.unpack_buckets, lambda d: wire.unpack_series([d])],
+    [
+        asking.unpack_readings,
+        asking.unpack_buckets,
+        lambda d: asking.unpack_series([d]),
+    ],
 )
 @settings(deadline=None)
 @given(data=st.binary(max_size=60))

@@ -15,7 +15,7 @@ from lineshaft.core.bus import Answer, Bus
 from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.health import EVERY_S, Health, State
 from lineshaft.core.series import History
-from lineshaft.platform.historian import wire
+from lineshaft.platform.historian import asking
 from lineshaft.platform.historian.arrow import from_table, units_of
 from lineshaft.platform.historian.engine import Engine
 from lineshaft.platform.historian.hot import Hot
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 _PART = 1 << 20
 _LAST_DAYS = 8
 """Partitions in which the last values of an earlier life are looked for."""
-Q = TypeVar("Q", bound=wire.Question)
+Q = TypeVar("Q", bound=asking.Question)
 
 
 @contextlib.asynccontextmanager
@@ -89,29 +89,29 @@ class Historian:
                 group.create_task(self._tell_health())
 
     async def _last(self, data: bytes) -> AsyncIterator[bytes]:
-        question = _question(data, wire.Last)
+        question = _question(data, asking.Last)
         readings = await self._engine.last(question.pattern)
-        for part in _parts(wire.pack_readings(readings)):
+        for part in _parts(asking.pack_readings(readings)):
             yield part
 
     async def _raw(self, data: bytes) -> AsyncIterator[bytes]:
-        question = _question(data, wire.Raw)
+        question = _question(data, asking.Raw)
         series = await self._engine.raw(
             question.name, question.start_us, question.end_us, question.limit
         )
-        for part in _parts(await asyncio.to_thread(wire.pack_series, series)):
+        for part in _parts(await asyncio.to_thread(asking.pack_series, series)):
             yield part
 
     async def _buckets(self, data: bytes) -> AsyncIterator[bytes]:
-        question = _question(data, wire.InBuckets)
+        question = _question(data, asking.InBuckets)
         buckets = await self._engine.buckets(
             question.names, question.start_us, question.end_us, question.every_us
         )
-        for part in _parts(await asyncio.to_thread(wire.pack_buckets, buckets)):
+        for part in _parts(await asyncio.to_thread(asking.pack_buckets, buckets)):
             yield part
 
     async def _export(self, data: bytes) -> AsyncIterator[bytes]:
-        question = _question(data, wire.Export)
+        question = _question(data, asking.Export)
         async for part in self._engine.export(
             question.pattern, question.start_us, question.end_us, question.form
         ):

@@ -1,11 +1,12 @@
-"""Questions to the historian and its answers, as they travel over the bus."""
+"""Questions to the historian over the bus: how they travel, and who asks them."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import msgspec
 import numpy as np
 
+from lineshaft.core.bus import Asks
 from lineshaft.core.errors import Refused
 from lineshaft.core.frame import Frame, decode_frame, encode_frame
 from lineshaft.core.reading import Reading, Status, Value
@@ -45,6 +46,7 @@ class Export(msgspec.Struct, frozen=True):
     form: Format
 
 
+PATIENCE_S = 30.0
 Question = Last | Raw | InBuckets | Export
 _Row = tuple[str, Value | None, Status, int, str]
 _encoder = msgspec.msgpack.Encoder()
@@ -149,3 +151,40 @@ def _translated() -> Iterator[None]:
         yield
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
         raise Refused(f"this is no answer of the historian: {error}") from error
+
+
+class HistorianClient:
+    """Implements `core.series.History` by asking the historian's process."""
+
+    def __init__(self, bus: Asks) -> None:
+        self._bus = bus
+
+    async def last(self, pattern: str) -> list[Reading]:
+        """Return the newest reading of each point; see `History.last`."""
+        return unpack_readings(await self._ask("last", Last(pattern)))
+
+    async def raw(
+        self, name: str, start_us: int, end_us: int, limit: int = 100_000
+    ) -> Series:
+        """Return every reading of the span; see `History.raw`."""
+        question = Raw(name, start_us, end_us, limit)
+        return unpack_series([await self._ask("raw", question)])
+
+    async def buckets(
+        self, names: Sequence[str], start_us: int, end_us: int, every_us: int
+    ) -> list[Buckets]:
+        """Return all aggregates over buckets; see `History.buckets`."""
+        question = InBuckets(tuple(names), start_us, end_us, every_us)
+        return unpack_buckets(await self._ask("buckets", question))
+
+    async def export(
+        self, pattern: str, start_us: int, end_us: int, form: Format
+    ) -> AsyncIterator[bytes]:
+        """Yield a file with every reading of the span; see `History.export`."""
+        question = pack(Export(pattern, start_us, end_us, form))
+        async for part in self._bus.ask("historian.export", question, PATIENCE_S):
+            yield part
+
+    async def _ask(self, what: str, question: Question) -> bytes:
+        parts = self._bus.ask(f"historian.{what}", pack(question), PATIENCE_S)
+        return b"".join([part async for part in parts])
