@@ -26,7 +26,7 @@ def main() -> int:
         mark = lock.parent / "node_modules" / ".lineshaft"
         if mark.is_file() and mark.read_text() == wanted:
             continue
-        command = [home / "bin" / "node", npm, "ci", "--ignore-scripts"]
+        command = [str(home / "bin" / "node"), str(npm), "ci", "--ignore-scripts"]
         command += ["--fetch-retries=1", "--no-audit", "--no-fund", "--loglevel=error"]
         done = subprocess.run(command, cwd=lock.parent, env=environment, check=False)
         if done.returncode:

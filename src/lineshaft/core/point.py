@@ -23,7 +23,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     """Where it is in the device, in the driver's own notation."""
     type: Kind = Kind.FLOAT
     unit: str = ""
-    """UCUM or UN/CEFACT symbol of the scaled value; empty for none."""
+    """Symbol of the scaled value's unit, as people write it; empty for none."""
     scale: float = 1.0
     offset: float = 0.0
     """value = raw * scale + offset"""

@@ -48,7 +48,7 @@ async def tell_the_past(bus: Publishes, home: Path) -> None:
     if made.exists():
         return
     if not begun.exists():
-        begun.write_text(str(int(time.time()) // _DAY_S * _DAY_S))
+        begun.write_text(str(int(time.time()) // STEP_S * STEP_S))
     end_s = int(begun.read_text())
     for number, (points, values) in enumerate(_machines(), 1):
         for day in range(DAYS):

@@ -53,13 +53,13 @@ class Signal:
 
 
 SIGNALS = (
-    Signal("flow", DataType.FLOAT, "m3/h", "Flow at the outlet", 0.05),
+    Signal("flow", DataType.FLOAT, "m³/h", "Flow at the outlet", 0.05),
     Signal("inlet_pressure", DataType.FLOAT, "bar", "Pressure before the pump", 0.005),
     Signal("outlet_pressure", DataType.FLOAT, "bar", "Pressure after the pump", 0.01),
     Signal("speed", DataType.FLOAT, "{rev}/min", "Speed of the shaft", 1.0),
     Signal("motor_current", DataType.FLOAT, "A", "Current of the motor", 0.02),
-    Signal("motor_temperature", DataType.DOUBLE, "Cel", "Winding temperature", 0.05),
-    Signal("bearing_temperature", DataType.DOUBLE, "Cel", "Bearing temperature", 0.05),
+    Signal("motor_temperature", DataType.DOUBLE, "°C", "Winding temperature", 0.05),
+    Signal("bearing_temperature", DataType.DOUBLE, "°C", "Bearing temperature", 0.05),
     Signal("vibration_rms", DataType.FLOAT, "mm/s", "Vibration velocity, RMS", 0.02),
     Signal(VALVE, DataType.FLOAT, "%", "Opening of the outlet valve", 0.05),
     Signal("running", DataType.BOOLEAN, "", "Whether the motor turns"),
@@ -68,7 +68,7 @@ SIGNALS = (
 )
 NODE_SIGNALS = (
     Signal("supply_voltage", DataType.FLOAT, "V", "Supply of the cabinet", 0.1),
-    Signal("cabinet_temperature", DataType.DOUBLE, "Cel", "Inside the cabinet", 0.05),
+    Signal("cabinet_temperature", DataType.DOUBLE, "°C", "Inside the cabinet", 0.05),
 )
 
 
