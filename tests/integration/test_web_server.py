@@ -255,7 +255,7 @@ async def test_a_slow_page_is_told_of_its_gap_and_harms_nobody(
         slow.transport.resume_reading()
         while (message := await hear(slow, "readings", "gap"))["kind"] != "gap":
             pass
-        assert message["reason"] == stream.TOO_SLOW
+        assert message["reason"] == stream.TOO_MUCH
         assert str(values(await hear(slow, "snapshot"))[0]).startswith("59")
 
 

@@ -13,7 +13,7 @@ from lineshaft.core.event import Event, encode_event
 from lineshaft.core.health import Health, State
 from lineshaft.core.process.tasks import bare, beside
 from lineshaft.core.reading import GOOD
-from lineshaft.web.live import stream
+from lineshaft.web.live import rows, stream
 from lineshaft.web.live.talk import Talk
 from support.web_plant import PRESS, PastInMemory, WebPlant, points
 
@@ -209,10 +209,27 @@ async def test_a_slow_page_is_told_of_its_gap_and_holds_nobody_up(
             while (message := await slow.next("readings", "gap"))["kind"] != "gap":
                 seen += values(message)
             assert seen == [float(each) for each in range(len(seen))]
-            assert message["reason"] == stream.TOO_SLOW
+            assert message["reason"] == stream.TOO_MUCH
             assert values(await slow.next("snapshot", "readings")) == [29.0]
             await plant.say((P0, 31, 31.0))
             assert await slow.values(1) == [31.0]
+
+
+async def test_a_frame_that_brings_the_past_is_told_to_pages_that_show_little_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rows, "MOST_SHARED", 100)
+    monkeypatch.setattr(stream, "MOST_WAITING", 200)
+    async with WebPlant(points(2)).running() as plant:
+        async with talking(plant, [P1]) as little, talking(plant) as much:
+            await little.next("snapshot")
+            await much.next("snapshot")
+            await plant.say(
+                *((P0, n, n) for n in range(190)), *((P1, n, n) for n in range(20))
+            )
+            assert await little.values(20) == list(range(20))
+            assert (await much.next("gap", "readings"))["reason"] == stream.TOO_MUCH
+            assert values(await much.next("snapshot")) == [189, 19]
 
 
 async def test_a_page_that_left_costs_nothing() -> None:

@@ -80,13 +80,14 @@ class Namespace:
                 f"more than {MOST_WILDCARDS} patterns with a wildcard at once; "
                 "ask for wider ones or for names"
             )
-        found = dict.fromkeys(
-            name for pattern in patterns for name in self._match(pattern)
-        )
-        words = search.casefold().split()
-        return [
-            name for name in found if all(word in self._text[name] for word in words)
-        ]
+        if len(patterns) == 1:
+            found = list(self._match(patterns[0]))
+        else:
+            each = (name for pattern in patterns for name in self._match(pattern))
+            found = list(dict.fromkeys(each))
+        for word in search.casefold().split():
+            found = [name for name in found if word in self._text[name]]
+        return found
 
     def view(self, name: str) -> PointView:
         """Return a point as the API shows it."""

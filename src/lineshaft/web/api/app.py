@@ -36,7 +36,13 @@ from lineshaft.core.series import Format, History
 from lineshaft.web.api.guard import check_host, check_json, check_origin
 from lineshaft.web.api.orders import carry_out
 from lineshaft.web.api.past import MOST_READINGS, Archive
-from lineshaft.web.api.problems import MEDIA_TYPE, problem, problem_of
+from lineshaft.web.api.problems import (
+    MEDIA_TYPE,
+    asked,
+    fit_to_close,
+    problem,
+    problem_of,
+)
 from lineshaft.web.api.times import parse_duration, parse_span
 from lineshaft.web.live.talk import Over, Talk, Told
 from lineshaft.web.page import File
@@ -347,7 +353,7 @@ async def live_stream(
     patterns: Patterns = None,
     resume: FromQuery[str | None] = None,
 ) -> None:
-    """Tell a page what happens; see docs/reference/live-stream.md."""
+    """Tell a page what happens, in the messages of `live.talk`."""
     await socket.accept()
     with rooms.told.open:
         try:
@@ -357,14 +363,9 @@ async def live_stream(
             why = "the web room stops; come back with your token"
             await socket.close(CLOSE_GOING, why)
         except (NotFound, Refused) as error:
-            await socket.close(CLOSE_REFUSED, _short(str(error)))
+            await socket.close(CLOSE_REFUSED, fit_to_close(str(error)))
         except WebSocketDisconnect:
             return  # gone while we spoke
-
-
-def _short(reason: str) -> str:
-    """Cut to what fits into a control frame (RFC 6455, 5.5)."""
-    return reason.encode()[:120].decode(errors="ignore")
 
 
 class _Line:
@@ -427,16 +428,9 @@ def _explain_http(_: Request[Any, Any, Any], error: HTTPException) -> Response[b
     detail = error.detail
     if isinstance(error, ValidationException):
         faults = [fault for fault in error.extra or [] if isinstance(fault, dict)]
-        told = [f"{_asked(f.get('key'))}: {f.get('message', '')}" for f in faults]
+        told = [f"{asked(f.get('key'))}: {f.get('message', '')}" for f in faults]
         detail = "; ".join(told) or detail
     return _answer(problem(error.status_code, detail))
-
-
-def _asked(key: str | None) -> str:
-    """Return what the caller calls a parameter, which is not always our word."""
-    ours = {"form": "format", "start": "from", "end": "to"}
-    ours |= {"names": "name", "patterns": "pattern", "data": "body"}
-    return ours.get(key or "", key or "parameter")
 
 
 def _explain_bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -39,3 +39,15 @@ def problem_of(error: LineshaftError) -> Problem:
     """Return what an expected failure is over HTTP: its class tells the status."""
     status = next(s for kind, s in _STATUS.items() if isinstance(error, kind))
     return problem(status, str(error))
+
+
+def asked(key: str | None) -> str:
+    """Return what the caller calls a parameter, which is not always our word."""
+    ours = {"form": "format", "start": "from", "end": "to"}
+    ours |= {"names": "name", "patterns": "pattern", "data": "body"}
+    return ours.get(key or "", key or "parameter")
+
+
+def fit_to_close(reason: str) -> str:
+    """Cut a reason to what a closing WebSocket can carry (RFC 6455, 5.5)."""
+    return reason.encode()[:120].decode(errors="ignore")

@@ -1,9 +1,11 @@
 """The rows of a frame, one by one, as the API shows them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from lineshaft.core.frame import (
     KIND_BOOL,
@@ -15,33 +17,56 @@ from lineshaft.core.frame import (
 from lineshaft.core.reading import Reading, Value
 from lineshaft.web.shapes import ReadingView, times
 
+MOST_SHARED = 5_000
+
 
 class Rows:
-    """The readings of a frame as JSON, each made once for all pages, if wanted."""
+    """The readings of a frame as JSON, made once for all pages, and only if wanted.
+
+    A frame with very many readings, such as one that brings the past, is not made
+    for all: each page has its own part of it made.
+    """
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._points: list[int] | None = None
         self._made: list[msgspec.Raw] = []
 
+    def count(self, names: frozenset[str]) -> int:
+        """Return at most how many readings `chosen` returns."""
+        if len(self._frame) <= MOST_SHARED:
+            return len(self._frame)
+        return int(np.isin(self._frame.columns.point, self._places(names)).sum())
+
     def chosen(self, names: frozenset[str]) -> Sequence[msgspec.Raw]:
         """Return the readings of these points, in their order."""
-        table = self._frame.names
-        if names.isdisjoint(table):
+        frame = self._frame
+        if names.isdisjoint(frame.names):
             return ()
-        made = self._json()
-        if names.issuperset(table):
-            return made
-        if self._points is None:
-            self._points = self._frame.columns.point.tolist()
-        places = {place for place, name in enumerate(table) if name in names}
-        return [made[r] for r, point in enumerate(self._points) if point in places]
-
-    def _json(self) -> list[msgspec.Raw]:
+        places = self._places(names)
+        if len(frame) > MOST_SHARED:
+            return _json(_part(frame, np.isin(frame.columns.point, places)))
         if not self._made:
-            encode = msgspec.json.encode
-            self._made = [msgspec.Raw(encode(each)) for each in _views(self._frame)]
-        return self._made
+            self._made = _json(frame)
+        if len(places) == len(frame.names):
+            return self._made
+        if self._points is None:
+            self._points = frame.columns.point.tolist()
+        wanted = set(places)
+        rows = zip(self._made, self._points, strict=True)
+        return [made for made, point in rows if point in wanted]
+
+    def _places(self, names: frozenset[str]) -> list[int]:
+        return [p for p, name in enumerate(self._frame.names) if name in names]
+
+
+def _json(frame: Frame) -> list[msgspec.Raw]:
+    encode = msgspec.json.encode
+    return [msgspec.Raw(encode(each)) for each in _views(frame)]
+
+
+def _part(frame: Frame, rows: NDArray[np.bool_]) -> Frame:
+    return replace(frame, columns=frame.columns.take(rows))
 
 
 def _views(frame: Frame) -> list[ReadingView]:

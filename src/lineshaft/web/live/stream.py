@@ -35,7 +35,7 @@ FRAMES_BEFORE = 512
 """What was said shortly before we began: the historian may not have it yet."""
 CATCH_UP_S = 1.0
 """How long pages wait for those frames, which may have been forgotten meanwhile."""
-TOO_SLOW = "too much happened for this slow connection"
+TOO_MUCH = "too much happened at once for this connection"
 
 Heard = tuple[int, Frame]
 """A frame and its place in the stream."""
@@ -63,13 +63,13 @@ class Session:
     def give(self, readings: Sequence[msgspec.Raw], sequence: int) -> None:
         """Add what is new; too much for a slow page is given up, and remembered."""
         self.sequence = sequence
-        if not readings:
+        if self.lost or not readings:
             return
         if len(self.waiting) + len(readings) > MOST_WAITING:
-            self.lose(TOO_SLOW)
-        if not self.lost:
+            self.lose(TOO_MUCH)
+        else:
             self.waiting += readings
-        self.news.set()
+            self.news.set()
 
     def lose(self, reason: str) -> None:
         """Give up what waits; the page begins anew and is told why."""
@@ -150,7 +150,7 @@ class Live:
             return "what came after the token is not kept any more"
         session.restart(names, after)
         for sequence, frame in missed:
-            session.give(Rows(frame).chosen(session.names), sequence)
+            _give(session, Rows(frame), sequence)
         session.sequence = self.sequence
         if session.lost:
             return "more came after the token than is sent in one go"
@@ -219,7 +219,7 @@ class Live:
             self._ring_readings -= len(oldest)
         rows = Rows(frame)
         for session in self._sessions:
-            session.give(rows.chosen(session.names), sequence)
+            _give(session, rows, sequence)
 
     def _remember(self, frame: Frame) -> None:
         """Keep the newest reading of each point of the frame, unless it is old."""
@@ -267,6 +267,17 @@ class Live:
             return view(reading)
         unit = self._namespace.unit(name)
         return ReadingView(name, None, Quality.BAD, "never read", None, unit)
+
+
+def _give(session: Session, rows: Rows, sequence: int) -> None:
+    """Give a page its part of a frame, unless it has been lost already."""
+    if session.lost:
+        session.sequence = sequence
+    elif rows.count(session.names) > MOST_WAITING:
+        session.sequence = sequence
+        session.lose(TOO_MUCH)
+    else:
+        session.give(rows.chosen(session.names), sequence)
 
 
 def _decode(data: bytes) -> Frame | None:

@@ -17,6 +17,8 @@ from lineshaft.web.shapes import PlantHealth, ReadingView
 
 BATCH_S = 0.1
 HEALTH_S = 1.0
+CALM_S = 1.0
+"""A page that lost readings begins anew at most so often."""
 END_WITHIN_S = 0.5
 LARGEST_WISH = 1 << 20
 """Bytes of one message of a page."""
@@ -148,6 +150,8 @@ class Talk:
     async def _send_readings(self) -> None:
         while True:
             await self._session.news.wait()
+            if self._session.lost:
+                await asyncio.sleep(CALM_S)
             async with self._sending:
                 await self._send_waiting(self._session)
             await asyncio.sleep(BATCH_S)
