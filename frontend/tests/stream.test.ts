@@ -129,3 +129,15 @@ test("the wait doubles, is never longer than 15 s, and is partly luck", () => {
   assert.equal(backOff(3, 1), 4000);
   assert.equal(backOff(50, 1), 15_000);
 });
+
+test("a stream that says nothing for half a minute is taken for dead", () => {
+  const { stream, sockets, say, wait, states } = stage();
+  stream.listen(["a/**"]);
+  sockets[0]!.onopen!();
+  say(snapshot("1"));
+  wait(); // the watch runs out
+  assert.equal(sockets[0]!.closed, true);
+  assert.equal(states.at(-1), false);
+  wait(); // the pause before the next try
+  assert.equal(sockets[1]!.resume, "1");
+});

@@ -29,6 +29,8 @@ const FIRST_MS = 500;
 const LONGEST_MS = 15_000;
 /** A socket that does not open in this time is given up. */
 const OPENS_WITHIN_MS = 10_000;
+/** The plant says something every 10 s; a socket silent for this long is dead. */
+const SILENT_AFTER_MS = 30_000;
 
 /** How long to wait before the n-th try (from 0): doubling, with half of it luck. */
 export function backOff(tries: number, random: number): number {
@@ -39,6 +41,7 @@ export function backOff(tries: number, random: number): number {
 export class LiveStream {
   private socket: Socket | null = null;
   private cancel: (() => void) | null = null;
+  private cancelWatch: (() => void) | null = null;
   private patterns: readonly string[] = [];
   /** The patterns that `token` belongs to: those of the last snapshot. */
   private held: readonly string[] = [];
@@ -67,6 +70,8 @@ export class LiveStream {
   close(): void {
     this.cancel?.();
     this.cancel = null;
+    this.cancelWatch?.();
+    this.cancelWatch = null;
     if (this.socket) {
       this.socket.onclose = null;
       this.socket.onmessage = null;
@@ -94,6 +99,7 @@ export class LiveStream {
     socket.onopen = () => {
       giveUp();
       this.opened = true;
+      this.watch();
       if (!same(asked, this.patterns)) this.ask();
     };
     socket.onmessage = ({ data }) => this.hear(JSON.parse(data) as StreamMessage);
@@ -120,6 +126,8 @@ export class LiveStream {
 
   private lost(socket: Socket): void {
     if (socket !== this.socket) return;
+    this.cancelWatch?.();
+    this.cancelWatch = null;
     this.socket = null;
     this.opened = false;
     this.lostAt ??= this.world.now();
@@ -129,7 +137,14 @@ export class LiveStream {
     this.cancel = this.world.after(wait, () => this.connect());
   }
 
+  /** Give the socket up when nothing is heard for too long, not even by the system. */
+  private watch(): void {
+    this.cancelWatch?.();
+    this.cancelWatch = this.world.after(SILENT_AFTER_MS, () => this.drop());
+  }
+
   private hear(message: StreamMessage): void {
+    this.watch();
     this.tries = 0;
     this.lostAt = null;
     this.listener.state(true, null);

@@ -212,6 +212,8 @@ class Live:
         if frame is None:
             return
         self._remember(frame)
+        if frame.is_import:
+            return  # of the past, which pages ask for when they show it
         self._ring.append((sequence, frame))
         self._ring_readings += len(frame)
         while self._ring_readings > RING_READINGS:

@@ -17,6 +17,8 @@ from lineshaft.web.shapes import PlantHealth, ReadingView
 
 BATCH_S = 0.1
 HEALTH_S = 1.0
+SIGN_OF_LIFE_S = 10.0
+"""A page that hears nothing for three of these takes the stream for dead."""
 CALM_S = 1.0
 """A page that lost readings begins anew at most so often."""
 END_WITHIN_S = 0.5
@@ -176,10 +178,12 @@ class Talk:
 
     async def _send_health(self) -> None:
         last: object = None
+        silent_s = 0.0
         while True:
             health = self._told.health.plant()
-            if (news := _summary(health)) != last:
-                last = news
+            silent_s += HEALTH_S
+            if (news := _summary(health)) != last or silent_s > SIGN_OF_LIFE_S:
+                last, silent_s = news, 0.0
                 await self._say("health", health=health)
             await asyncio.sleep(HEALTH_S)
 
