@@ -30,7 +30,7 @@ def main(chosen: list[str]) -> int:
     for name in wanted:
         rows: list[Row] = importlib.import_module(name).rows()
         for row in rows:
-            row["name"] = f"{name}: {row['name']}"
+            row["name"] = f"{name}: {str(row['name']).removeprefix(f'{name}: ')}"
             print(_line(row), flush=True)
         results += rows
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")

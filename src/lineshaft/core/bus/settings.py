@@ -1,10 +1,6 @@
 """How the bus is set up."""
 
-from typing import Annotated
-
 from pydantic import BaseModel, Field
-
-Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class Settings(BaseModel, frozen=True, extra="forbid"):
@@ -16,12 +12,16 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         description="Address of an external NATS cluster with JetStream, such as "
         "nats://10.0.0.5:4222. Left out, a server of our own runs on loopback.",
     )
-    port: Port = Field(
+    port: int = Field(
         default=4222,
+        ge=0,
+        le=65535,
         description="Port of the embedded server on loopback; 0 takes any free one.",
     )
-    mqtt_port: Port | None = Field(
+    mqtt_port: int | None = Field(
         default=None,
+        ge=0,
+        le=65535,
         description="Port of the built-in MQTT 3.1.1 listener on loopback; 0 takes any "
         "free one. Left out, there is no such listener.",
     )
