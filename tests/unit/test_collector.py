@@ -81,7 +81,9 @@ class PolledDevice:
 class TalkingDevice:
     """Says what it is told to, then ends as it is told to."""
 
-    def __init__(self, batches: Sequence[Batch], *, vouches: bool, ends: bool) -> None:
+    def __init__(
+        self, batches: Sequence[Batch], *, vouches: bool | None, ends: bool
+    ) -> None:
         self.vouches = vouches
         self._batches = batches
         self._ends = ends
@@ -200,6 +202,16 @@ async def test_a_point_of_which_nothing_is_heard_turns_bad_alone() -> None:
     [reading, *_] = box.readings("mill/saw/speed")
     assert reading.status.quality is Quality.BAD
     assert "said nothing" in reading.status.reason
+
+
+async def test_of_the_past_nothing_is_repeated_and_no_silence_is_bad() -> None:
+    box = Pillarbox()
+    device = TalkingDevice([said(4.0, 0)], vouches=None, ends=False)
+    async with running(collector([device], box, heartbeat_s=0.02, timeout_s=0.02)):
+        await box.until(lambda: box.readings("mill/oven/temperature"))
+        await asyncio.sleep(0.3)  # many heartbeats and time-outs fit in here
+        assert len(box.readings("mill/oven/temperature")) == 1
+        assert not box.readings("mill/saw/speed")
 
 
 async def test_stopping_says_so_in_the_data() -> None:

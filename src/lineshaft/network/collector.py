@@ -189,6 +189,8 @@ class Collector:
 
     async def _watch_over(self, device: Listens) -> None:
         """Repeat what stands still, or find what has fallen silent."""
+        if device.vouches is None:
+            return
         since_us = _now_us()
         while True:
             await asyncio.sleep(CHECK_EVERY_S)

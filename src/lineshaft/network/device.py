@@ -67,9 +67,13 @@ class Reads(Protocol):
 class Listens(Protocol):
     """It speaks by itself."""
 
-    vouches: bool
-    """Whether no news means no change, as in a subscription that is kept alive.
-    If not, a point that says nothing for its period plus the time-out is silent."""
+    @property
+    def vouches(self) -> bool | None:
+        """Whether no news means no change, as in a subscription that is kept alive.
+
+        If not, a point that says nothing for its period plus the time-out is silent.
+        None for a device that tells of the past, where silence means nothing.
+        """
 
     def listen(self) -> AsyncIterator[Batch]:
         """Yield what changes, for ever; `Unreachable` when the device is gone."""

@@ -136,9 +136,9 @@ class _Pace:
 class ReplayDevice:
     """A recording that is being played."""
 
-    vouches = True
-
     def __init__(self, settings: Settings, points: Sequence[Point]) -> None:
+        # With its own times it tells of the past, where nothing must be repeated.
+        self.vouches = True if settings.restamp else None
         self._settings = settings
         self._columns = [(point.address.strip(), point.type) for point in points]
         self._shape = Shape(
