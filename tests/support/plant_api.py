@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from typing_extensions import override
+
 Query = dict[str, list[str]]
 NAMES = ("acme/osaka/press/force", "acme/osaka/press/on", "acme/osaka/press/strokes")
 TYPES = dict(zip(NAMES, ("float", "bool", "int"), strict=True))
@@ -132,7 +134,8 @@ def _speaker(api: PlantApi) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
-        def log_message(self, format: str, *_: object) -> None:  # noqa: A002  its name
+        @override
+        def log_message(self, format: str, *_: object) -> None:
             """Keep the tests' output quiet."""
 
     return Speaker

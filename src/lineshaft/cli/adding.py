@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import tomlkit
+from tomlkit.container import OutOfOrderTableProxy
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Table
 
@@ -18,9 +19,12 @@ from lineshaft.core.name import check_name
 from lineshaft.core.point import Kind, Point
 from lineshaft.network.device import Found
 from lineshaft.settings.points import write_points
+from lineshaft.settings.toml import read_toml
 
 MOST_FOUND = 100_000
 MOST_SHOWN = 200
+_LONGEST_WORD = 40
+_NAME = re.compile(r"[\w-]+")
 
 
 async def browse(address: str, select: str, *, as_json: bool) -> None:
@@ -46,10 +50,13 @@ async def add(
     """
     name, place, select = wanted
     target = parse(address)
-    name = name or _word(f"{target.protocol}-{target.host.rpartition('.')[2]}")
+    name = name or _word(f"{target.protocol}-{_short(target.host)}")
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"--name {name!r}: use letters, digits, _ and - only")
+    place = check_place(place or f"plant/{name}")
     found = await _look(target, select)
     _show(found)
-    points = suggest(found, check_place(place or f"plant/{name}"))
+    points = suggest(found, place)
     list_file = config.parent / f"{name}.csv"
     before = _text_of(config, list_file, replace=replace)
     table: dict[str, object] = {"driver": target.protocol, "points": list_file.name}
@@ -66,13 +73,18 @@ def _text_of(config: Path, list_file: Path, *, replace: bool) -> str:
     """Return the file as it is, unless something of the device is there already."""
     if list_file.exists() and not replace:
         raise Refused(f"{list_file} exists; choose another --name, or add --replace")
-    return config.read_text("utf-8") if config.exists() else ""
+    return read_toml(config)[1] if config.exists() else ""
 
 
 def _save(config: Path, text: str, list_file: Path, points: list[Point]) -> None:
-    config.parent.mkdir(parents=True, exist_ok=True)
-    write_points(list_file, points)
-    config.write_text(text, "utf-8")
+    try:
+        config.parent.mkdir(parents=True, exist_ok=True)
+        write_points(list_file, points)
+        config.write_text(text, "utf-8")
+    except OSError as error:
+        raise Refused(
+            f"{error.filename} cannot be written: {error.strerror}"
+        ) from error
 
 
 def suggest(found: Sequence[Found], place: str) -> list[Point]:
@@ -95,7 +107,8 @@ def suggest(found: Sequence[Found], place: str) -> list[Point]:
                 address=each.address,
                 type=Kind(each.type),
                 unit=each.unit,
-                description=each.description,
+                # A point list has one line for each point.
+                description=" ".join(each.description.split()),
             )
         )
     return points
@@ -122,8 +135,8 @@ def with_device(
     if devices is None:
         devices = tomlkit.table(is_super_table=True)
         document["devices"] = devices
-    if not isinstance(devices, Table):
-        raise ConfigError("`devices` is not a table")
+    if not isinstance(devices, Table | OutOfOrderTableProxy):
+        raise ConfigError("`devices` must be written as tables, [devices.NAME] each")
     if name in devices and not replace:
         raise Refused(
             f"there is a device {name!r}; choose another --name, or add --replace"
@@ -137,15 +150,17 @@ def with_device(
 
 async def _look(target: Target, select: str) -> list[Found]:
     found: list[Found] = []
-    with screen.progress("found", None) as count:
-        async for each in look(target):
-            path = "/".join(each.path)
-            if each.type and (fnmatchcase(path, select) or select in each.address):
-                found.append(each)
-                count(1)
-            if len(found) >= MOST_FOUND:
-                screen.complain(f"there is more; these are the first {MOST_FOUND:,}")
-                break
+    async with look(target) as offered:
+        with screen.progress("found", None) as count:
+            async for each in offered:
+                path = "/".join(each.path)
+                if each.type and (fnmatchcase(path, select) or select in each.address):
+                    found.append(each)
+                    count(1)
+                if len(found) >= MOST_FOUND:
+                    more = f"there is more; these are the first {MOST_FOUND:,}"
+                    screen.complain(more)
+                    break
     if not found:
         raise NotFound(
             f"{target.protocol} at {target.host}:{target.port} has nothing readable "
@@ -193,8 +208,12 @@ def _plain(found: Found) -> dict[str, object]:
     }
 
 
+def _short(host: str) -> str:
+    """Return the first label of a host's name, or the last part of its address."""
+    is_name = any(letter.isalpha() for letter in host) and ":" not in host
+    return host.partition(".")[0] if is_name else re.split(r"[.:]", host)[-1]
+
+
 def _word(text: str) -> str:
-    word = re.sub(r"[^\w-]+", "_", text).strip("_")
-    if not word:
-        raise ConfigError(f"{text!r} cannot be made into a name; give one with --name")
-    return word
+    """Return a segment of a name that reminds of the text."""
+    return re.sub(r"[^\w-]+", "_", text).strip("_")[:_LONGEST_WORD] or "x"

@@ -1,7 +1,7 @@
 """Addresses of devices as people type them, and what is behind one."""
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, cast
 from urllib.parse import parse_qs, urlsplit
@@ -14,6 +14,7 @@ from lineshaft.network.device import Browses, Driver, Found
 
 _DEFAULT_PORT = {"modbus": 502, "mqtt": 1883, "opc.tcp": 4840}
 _AREA, _FIRST, _LAST = "holding", 0, 99
+_AREAS = ("coil", "discrete", "input", "holding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,13 @@ class _Scans(Protocol):
 
 def parse(address: str) -> Target:
     """Return what an address means; `ConfigError` shows how to write one."""
-    parts = urlsplit(address)
     try:
+        parts = urlsplit(address)
         port = parts.port or _DEFAULT_PORT.get(parts.scheme, 0)
     except ValueError as error:
         raise ConfigError(f"{address!r}: {error}") from error
     host = parts.hostname
-    if not host or not port:
+    if not host or parts.scheme not in _DEFAULT_PORT:
         raise ConfigError(
             f"{address!r} is not an address; write opc.tcp://host:4840, "
             "modbus://host:502/1?area=holding&first=0&last=99 or mqtt://host:1883"
@@ -76,6 +77,8 @@ def _modbus(address: str, host: str, port: int) -> Target:
         raise ConfigError(f"{address!r}: write ?area=holding&first=0&last=99")
     settings: dict[str, object] = {"host": host, "port": port, "unit": unit}
     area = query.get("area", [_AREA])[0]
+    if area not in _AREAS:
+        raise ConfigError(f"{address!r}: the areas are {', '.join(_AREAS)}")
     return Target("modbus", host, port, settings, area, (first, last))
 
 
@@ -86,20 +89,41 @@ def open_settings(target: Target) -> tuple[Driver, BaseModel]:
         return driver, driver.Settings.model_validate(target.settings)
     except ValidationError as error:
         raise ConfigError(
-            [str(fault["msg"]) for fault in error.errors(include_url=False)]
+            [
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+                for fault in error.errors(include_url=False)
+            ]
         ) from error
 
 
-async def look(target: Target) -> AsyncIterator[Found]:
-    """Yield what the device has, with its values now; `Unreachable` if it is away."""
+@asynccontextmanager
+async def look(target: Target) -> AsyncIterator[AsyncIterator[Found]]:
+    """Open the device; yield what it has, with its values now.
+
+    `Unreachable` if it is away. Whoever has seen enough leaves the block, which closes
+    the device in good order.
+    """
     driver, settings = open_settings(target)
     if hasattr(driver, "open_browser"):
-        async with cast("_Opens", driver).open_browser(settings) as browser:
-            async for found in browser.browse():
-                yield found
+        async with (
+            cast("_Opens", driver).open_browser(settings) as browser,
+            aclosing(_generator(browser.browse())) as found,
+        ):
+            yield found
     elif hasattr(driver, "scan"):
         scan = cast("_Scans", driver).scan
-        async for found in scan(settings, target.area, *target.registers):
+        readings = scan(settings, target.area, *target.registers)
+        async with aclosing(_generator(readings)) as found:
             yield found
     else:
         raise ConfigError(f"the driver {target.protocol} cannot look around")
+
+
+async def _generator(found: AsyncIterator[Found]) -> AsyncGenerator[Found]:
+    """Make any iterator one that can be closed, together with what it iterates."""
+    try:
+        async for each in found:
+            yield each
+    finally:
+        if isinstance(found, AsyncGenerator):
+            await found.aclose()

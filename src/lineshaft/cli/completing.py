@@ -62,5 +62,11 @@ def names(data: Path, prefix: str) -> list[str]:
     if len(matching) <= MOST:
         return matching
     level = prefix.count("/") + 1
-    places = {"/".join(name.split("/")[:level]) + "/" for name in matching}
-    return sorted(places)
+    return sorted({_up_to(name, level) for name in matching})
+
+
+def _up_to(name: str, level: int) -> str:
+    """Return the name itself if it ends there, else the place with a slash."""
+    segments = name.split("/")
+    place = "/".join(segments[:level])
+    return place if len(segments) <= level else f"{place}/"

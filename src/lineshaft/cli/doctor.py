@@ -1,12 +1,17 @@
 """doctor: the usual troubles, found before they are searched for."""
 
 import asyncio
+import contextlib
+import ctypes
+import functools
+import os
 import platform
 import resource
 import shutil
+import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +20,11 @@ from lineshaft.cli import screen
 from lineshaft.cli.address import Target, look, parse
 from lineshaft.cli.plant import Plant, find
 from lineshaft.core.bus.server import find_program
-from lineshaft.core.errors import ConfigError, LineshaftError, Unreachable
+from lineshaft.core.errors import ConfigError, LineshaftError, NotFound, Unreachable
 from lineshaft.core.process.ports import holder_of, is_free
+from lineshaft.core.reading import Quality
+from lineshaft.network.device import Found
+from lineshaft.web.page import STATIC
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
 _EXIT = {OK: 0, WARNING: 1, FAULT: 2}
@@ -25,6 +33,7 @@ _FEW_INODES = 0.05
 _FEW_FILES = 1024
 _CLOCK_S = 2.0
 _STEP_S = 10.0
+_TIMEX_BYTES, _STA_UNSYNC = 512, 0x40
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +55,12 @@ def findings(config: Path, data: Path) -> Iterator[Finding]:
     """Yield what is found, one thing after the other."""
     yield _python()
     yield _program()
+    yield _page()
     yield from _disk(data)
     yield _files()
+    yield _clock()
     running = _running(data)
     yield from running
-    if not config.exists():
-        return
     yield _configuration(config, data)
     if len(running) == 1:
         yield from _ports(config, data)
@@ -72,23 +81,47 @@ def _program() -> Finding:
         return Finding("nats-server", FAULT, str(error), "make setup")
 
 
+def _page() -> Finding:
+    if (STATIC / "index.html").is_file():
+        return Finding("page", OK, "is built")
+    do = "run `make setup` in a clone of the source; it says why if it cannot"
+    return Finding("page", WARNING, "was not built; API and command line work", do)
+
+
 def _disk(data: Path) -> Iterator[Finding]:
     place = next(path for path in (data, *data.absolute().parents) if path.exists())
     free = shutil.disk_usage(place).free / (1 << 30)
     state = FAULT if free < _EMPTY_GIB else WARNING if free < _LOW_GIB else OK
     do = "" if state == OK else f"free space on the disk of {place}, or move --data"
     yield Finding("disk", state, f"{free:.1f} GiB free at {place}", do)
+    yield _inodes(place)
+    yield _writable(place)
+
+
+def _inodes(place: Path) -> Finding:
+    disk = os.statvfs(place)
+    # Some file systems have no fixed number of them, and say 0.
+    share = disk.f_favail / disk.f_files if disk.f_files else 1.0
+    said = f"room for {share:.0%} of all files that the disk can have"
+    if share < _FEW_INODES:
+        do = f"delete many small files on the disk of {place}, or move --data"
+        return Finding("inodes", WARNING, said, do)
+    return Finding("inodes", OK, said)
+
+
+def _writable(place: Path) -> Finding:
+    probe = place / ".lineshaft-doctor"
     try:
-        probe = place / ".lineshaft-doctor"
         probe.touch()
+        off = probe.stat().st_mtime - time.time()
         probe.unlink()
     except OSError as error:
         said = f"{place} cannot be written to: {error.strerror}"
-        yield Finding(
-            "data", FAULT, said, "give this user the directory, or use --data"
-        )
-    else:
-        yield Finding("data", OK, f"{place} can be written to")
+        return Finding("data", FAULT, said, "give it to this user, or use --data")
+    if abs(off) > _CLOCK_S:
+        said = f"the clock of the file server of {place} is {off:+.1f} s off ours"
+        return Finding("data", WARNING, said, "set both clocks by NTP")
+    return Finding("data", OK, f"{place} can be written to")
 
 
 def _files() -> Finding:
@@ -97,6 +130,19 @@ def _files() -> Finding:
         do = f"raise it: ulimit -n {_FEW_FILES * 4}"
         return Finding("open files", WARNING, f"{soft} at most", do)
     return Finding("open files", OK, f"{soft} at most")
+
+
+def _clock() -> Finding:
+    """Ask the kernel whether something keeps its clock right: adjtimex(2)."""
+    told = ctypes.create_string_buffer(_TIMEX_BYTES)
+    adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
+    if adjtimex is None or adjtimex(told) < 0:
+        return Finding("clock", WARNING, "this system does not tell if it is right")
+    (status,) = struct.unpack_from("i", told, struct.calcsize("i0l4l"))
+    if status & _STA_UNSYNC:
+        do = "install chrony, or `timedatectl set-ntp true`: readings bear its time"
+        return Finding("clock", WARNING, "nothing on this machine keeps it right", do)
+    return Finding("clock", OK, "kept right by NTP or PTP")
 
 
 def _running(data: Path) -> list[Finding]:
@@ -113,9 +159,7 @@ def _running(data: Path) -> list[Finding]:
     found = [Finding("plant", _state_of(health["status"]), plant.running.url)]
     if abs(told - asked) > _CLOCK_S:
         said = f"the plant's clock is {told - asked:+.1f} s off ours"
-        found.append(Finding("clock", WARNING, said, "set the clock by NTP"))
-    else:
-        found.append(Finding("clock", OK, "as the plant's"))
+        found.append(Finding("plant's clock", WARNING, said, "set it by NTP"))
     found += [
         Finding(
             service["service"],
@@ -141,6 +185,9 @@ def _advice(service: str) -> str:
 def _configuration(config: Path, data: Path) -> Finding:
     from lineshaft import settings
 
+    if not config.exists():
+        do = "`lineshaft add ADDRESS` makes one; `lineshaft demo` needs none"
+        return Finding("configuration", OK, f"there is no {config} yet", do)
     try:
         plant = settings.load(config, data)
     except ConfigError as error:
@@ -153,67 +200,123 @@ def _configuration(config: Path, data: Path) -> Finding:
 
 
 def _ports(config: Path, data: Path) -> Iterator[Finding]:
+    for key, port in _wanted_ports(config, data).items():
+        if port and not is_free(port):
+            said = f"port {port} is used by {holder_of(port)}"
+            if config.exists():
+                yield Finding(key, FAULT, said, f"stop it, or set {key} in {config}")
+            else:
+                do = "stop it, or choose another: lineshaft demo --port 0"
+                yield Finding(key, WARNING, said, do)
+        elif port:
+            yield Finding(key, OK, f"port {port} is free")
+
+
+def _wanted_ports(config: Path, data: Path) -> dict[str, int]:
     from lineshaft import settings
 
+    if not config.exists():
+        # What the demonstration would take.
+        return {"web.port": settings.Settings().web.port}
     try:
         wanted = settings.load(config, data, drivers=False).settings
     except ConfigError:
-        return
-    asked = {"web.port": wanted.web.port}
-    if wanted.bus.url is None:
-        asked |= {
-            "bus.port": wanted.bus.port,
-            "bus.mqtt_port": wanted.bus.mqtt_port or 0,
-        }
-    for key, port in asked.items():
-        if port and not is_free(port):
-            said = f"port {port} is used by {holder_of(port)}"
-            yield Finding(key, FAULT, said, f"stop it, or set {key} in {config}")
-        elif port:
-            yield Finding(key, OK, f"port {port} is free")
+        return {}
+    web = {"web.port": wanted.web.port}
+    if wanted.bus.url is not None:
+        return web
+    mqtt_port = wanted.bus.mqtt_port or 0
+    return web | {"bus.port": wanted.bus.port, "bus.mqtt_port": mqtt_port}
 
 
 async def walk(address: str, *, as_json: bool) -> int:
     """Walk to a device layer by layer; stop at the first that fails."""
     target = parse(address)
     found: list[Finding] = []
-    steps: list[tuple[str, Callable[[Target], object], str]] = [
-        ("name", _resolve, "is the host name right, and known to this network?"),
-        ("TCP", _connect, "is it switched on, and does a firewall let us through?"),
-        ("session, browse, read", _look, "is this its protocol, and may we log in?"),
-    ]
-    for name, step, do in steps:
-        began = time.monotonic()
-        try:
-            async with asyncio.timeout(_STEP_S):
-                said = await step(target)  # type: ignore[misc]  # all are coroutines
-        except (LineshaftError, OSError, TimeoutError) as error:
-            reason = str(error) or f"no answer within {_STEP_S:.0f} s"
-            found.append(Finding(name, FAULT, reason, do))
-            break
-        took = (time.monotonic() - began) * 1000
-        found.append(Finding(name, OK, f"{said} ({took:.0f} ms)"))
+    async with contextlib.AsyncExitStack() as device:
+        for layer, step, do in _layers(target, device):
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(_STEP_S):
+                    said = await step()
+            except (LineshaftError, OSError, TimeoutError) as error:
+                reason = str(error) or f"no answer within {_STEP_S:.0f} s"
+                found.append(Finding(layer, FAULT, reason, do))
+                break
+            took = (time.monotonic() - began) * 1000
+            found.append(Finding(layer, OK, f"{said} ({took:.0f} ms)"))
     return _tell(found, as_json=as_json)
+
+
+Step = Callable[[], Awaitable[str]]
+
+
+def _layers(
+    target: Target, device: contextlib.AsyncExitStack
+) -> list[tuple[str, Step, str]]:
+    """Return each layer, how to reach it from the one below, and what may be wrong."""
+    seen: list[AsyncIterator[Found]] = []
+
+    async def session() -> str:
+        seen.append(await device.enter_async_context(look(target)))
+        return f"{target.protocol} session is open"
+
+    async def browse() -> str:
+        first = await anext(seen[0], None)
+        if first is None:
+            raise Unreachable("it answers, but shows nothing that can be read")
+        seen[0] = _again(first, seen[0])
+        return f"it has {'/'.join(first.path)}"
+
+    async def read() -> str:
+        reason = "it has places, but no value"
+        async for found in seen[0]:
+            if found.type and found.status.quality is not Quality.BAD:
+                return f"{'/'.join(found.path)} = {screen.shown(found.value)}"
+            reason = found.status.reason or reason
+        raise Unreachable(f"nothing can be read: {reason}")
+
+    host = functools.partial(_resolve, target)
+    port = functools.partial(_connect, target)
+    return [
+        ("name", host, "is the host name right, and known to this network?"),
+        ("TCP", port, "is it switched on, and does a firewall let us through?"),
+        ("session", session, "is this its protocol, and may we log in?"),
+        (
+            "browse",
+            browse,
+            "may this user see its address space? name other registers?",
+        ),
+        ("read", read, "may this user read? does the machine behind it run?"),
+    ]
+
+
+async def _again(first: Found, rest: AsyncIterator[Found]) -> AsyncIterator[Found]:
+    yield first
+    async for found in rest:
+        yield found
 
 
 async def _resolve(target: Target) -> str:
     loop = asyncio.get_running_loop()
-    addresses = await loop.getaddrinfo(target.host, target.port)
+    try:
+        addresses = await loop.getaddrinfo(target.host, target.port)
+    except OSError as error:
+        raise NotFound(f"{target.host}: {error.strerror}") from error
     return ", ".join(sorted({str(each[4][0]) for each in addresses}))
 
 
 async def _connect(target: Target) -> str:
-    _, writer = await asyncio.open_connection(target.host, target.port)
+    where = f"{target.host}:{target.port}"
+    try:
+        _, writer = await asyncio.open_connection(target.host, target.port)
+    except OSError as error:
+        # The loop puts a sentence of its own where the reason should be.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise Unreachable(f"{where} does not take connections: {reason}") from error
     writer.close()
     await writer.wait_closed()
-    return f"{target.host}:{target.port} takes connections"
-
-
-async def _look(target: Target) -> str:
-    async for found in look(target):
-        if found.type:
-            return f"{'/'.join(found.path)} = {screen.shown(found.value)}"
-    raise Unreachable("it answers, but has nothing that can be read")
+    return f"{where} takes connections"
 
 
 def _tell(found: list[Finding], *, as_json: bool) -> int:

@@ -7,7 +7,7 @@ again changes nothing, and an import that was interrupted is finished by repeati
 import csv
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,11 @@ COLUMNS = ("name", "time", "value", "type", "quality", "reason", "unit")
 REQUIRED = ("name", "time", "value")
 MOST_READINGS = 50_000
 _TRUTH = {"true": True, "false": False}
-_INT = re.compile(r"[+-]?\d{1,18}")
+_KINDS = ("float", "int", "bool", "string")
+_INT = re.compile(r"[+-]?[0-9]{1,19}")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NOT_FINITE = ("nan", "inf", "-inf")
+_INT64 = range(-(1 << 63), 1 << 63)
 
 
 @dataclass(slots=True)
@@ -46,11 +50,8 @@ def read_rows(file: Path, problems: list[str]) -> Rows:
     rows = Rows()
     try:
         with file.open(encoding="utf-8-sig", newline="") as source:
-            reader = csv.reader(source)
-            columns = _header(file, next(reader, []), problems)
-            if columns:
-                for cells in reader:
-                    _take(rows, columns, cells, f"{file}:{reader.line_num}", problems)
+            for line, columns, cells in _lines(file, source, problems):
+                _take(rows, columns, cells, f"{file}:{line}", problems)
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -80,17 +81,31 @@ async def run(file: Path, bus_url: str, *, skip_bad: bool) -> None:
 
     problems: list[str] = []
     rows = read_rows(file, problems)
-    if problems and not skip_bad:
+    if problems and not (skip_bad and rows):
         problems.append("nothing was imported; mend these rows or add --skip-bad")
         raise ConfigError(problems)
     for problem in problems:
         screen.complain(f"left out: {problem}")
-    async with open_bus(bus_url) as bus:
+    async with open_bus(bus_url, most_bytes=None) as bus:
         with screen.progress("readings", len(rows)) as count:
             for subject, frame in frames(rows, file):
                 await bus.publish(subject, encode_frame(frame), frame.id)
                 count(len(frame))
     screen.say(f"{file}: {len(rows):,} readings imported")
+
+
+def _lines(
+    file: Path, source: Iterable[str], problems: list[str]
+) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Yield line, columns and cells of each row, none under a wrong header."""
+    reader = csv.reader(source)
+    try:
+        columns = _header(file, next(reader, []), problems)
+        for cells in reader if columns else ():
+            yield reader.line_num, columns, cells
+    except csv.Error as error:
+        line = reader.line_num
+        raise ConfigError(f"{file}:{line}: is not CSV: {error}") from error
 
 
 def _header(file: Path, cells: list[str], problems: list[str]) -> list[str]:
@@ -100,6 +115,11 @@ def _header(file: Path, cells: list[str], problems: list[str]) -> list[str]:
         + (did_you_mean(column, list(COLUMNS)) or f"; there are {', '.join(COLUMNS)}")
         for place, column in enumerate(columns, 1)
         if column not in COLUMNS
+    ]
+    faults += [
+        f"{file}:1: the column {column!r} stands there twice"
+        for column in COLUMNS
+        if columns.count(column) > 1
     ]
     missing = [column for column in REQUIRED if column not in columns]
     faults += [f"{file}:1: the column {column!r} is missing" for column in missing]
@@ -118,9 +138,10 @@ def _take(
     given = dict(zip(columns, cells, strict=True))
     try:
         name = check_name(given["name"])
-        time = parse_time(given["time"])
-        value = _value(given["value"], given.get("type", ""))
-        status = _status(given.get("quality", ""), given.get("reason", ""), value)
+        time = _time(given["time"])
+        quality = given.get("quality", "")
+        value = _value(given["value"], given.get("type", ""), quality)
+        status = _status(quality, given.get("reason", ""), value)
     except ConfigError as error:
         problems += [f"{at}: {text}" for text in error.problems]
         return
@@ -131,26 +152,45 @@ def _take(
     rows.statuses.append(status)
 
 
-def _value(text: str, kind: str) -> Value | None:
+def _value(text: str, kind: str, quality: str) -> Value | None:
     """Return a value; without a type it is what it looks like."""
     if not text:
         return None
-    wrong = ConfigError(f"value: {text!r} is not of type {kind or 'float'}")
-    try:
-        if kind == "string":
-            return text
-        if kind == "bool" or (not kind and text.lower() in _TRUTH):
-            return _TRUTH[text.lower()]
-        if kind == "int" or (not kind and _INT.fullmatch(text)):
-            return int(text)
-        number = float(text)
-    except (KeyError, ValueError):
-        if kind:
-            raise wrong from None
+    if kind not in ("", *_KINDS):
+        hint = did_you_mean(kind, list(_KINDS)) or f"; there are {', '.join(_KINDS)}"
+        raise ConfigError(f"type: {kind!r} is none{hint}")
+    kind = kind or _looks_like(text)
+    if kind == "string":
         return text
-    if not np.isfinite(number):
-        raise wrong
-    return number
+    if kind == "bool" and text.lower() in _TRUTH:
+        return _TRUTH[text.lower()]
+    if kind == "int" and _is_int(text):
+        return int(text)
+    if kind == "float" and text in _NOT_FINITE and quality == Quality.BAD:
+        return float(text)
+    if kind == "float" and _NUMBER.fullmatch(text) and np.isfinite(float(text)):
+        return float(text)
+    raise ConfigError(f"value: {text!r} is not of type {kind}")
+
+
+def _looks_like(text: str) -> str:
+    if text.lower() in _TRUTH:
+        return "bool"
+    if _is_int(text):
+        return "int"
+    return "float" if text in _NOT_FINITE or _NUMBER.fullmatch(text) else "string"
+
+
+def _is_int(text: str) -> bool:
+    """Whether it is a whole number that fits where readings keep theirs."""
+    return _INT.fullmatch(text) is not None and int(text) in _INT64
+
+
+def _time(text: str) -> int:
+    if text == "now" or text.startswith("-"):
+        # The same file must mean the same readings tomorrow.
+        raise ConfigError(f"time: {text!r} is relative; write 2026-01-31T08:00:00Z")
+    return parse_time(text)
 
 
 def _status(quality: str, reason: str, value: Value | None) -> Status:

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lineshaft.cli import screen
@@ -24,6 +25,7 @@ BUCKET_KEYS = (
     "count",
     "good",
 )
+Row = tuple[Json, ...]
 _TRUTH = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 
 
@@ -45,16 +47,45 @@ def history(
     wanted: dict[str, str] = {"name": name, "from": span[0], "to": span[1]}
     if every:
         wanted["every"] = every
-    answer = Plant(find(data)).get("/history", **wanted)
-    [series] = answer["series"]
+    plant = Plant(find(data))
     keys = BUCKET_KEYS if every else RAW_KEYS
-    rows = list(zip(*(series[key] for key in keys), strict=True))
+
+    def ask(begin: str) -> tuple[list[Row], bool]:
+        answer = plant.get("/history", **(wanted | {"from": begin}))
+        [series] = answer["series"]
+        columns = (series[key] for key in keys)
+        return list(zip(*columns, strict=True)), bool(answer["more"])
+
     if as_json:
+        rows = every_row(ask, span[0])
         screen.write_json([dict(zip(keys, row, strict=True)) for row in rows])
         return
+    rows, more = ask(span[0])
     screen.table(keys, [(screen.clock(time), *rest) for time, *rest in rows])
-    if answer["more"]:
+    if more:
         screen.complain(f"these are the first {len(rows):,}; ask for a shorter span")
+
+
+def every_row(ask: Callable[[str], tuple[list[Row], bool]], begin: str) -> list[Row]:
+    """Ask again from where an answer was cut short, until it is whole.
+
+    `ask` takes a begin and returns rows, oldest first, and whether there are more.
+    """
+    whole: list[Row] = []
+    more = True
+    while more:
+        rows, more = ask(begin)
+        if more and rows[0][0] == rows[-1][0]:
+            raise Refused(
+                f"there are too many readings at {rows[0][0]} for one answer; "
+                "use --format csv, which has no such limit"
+            )
+        # Readings of the last moment may be incomplete: they are asked for again.
+        begin = rows[-1][0] if rows else begin
+        while whole and rows and whole[-1][0] == rows[0][0]:
+            whole.pop()
+        whole += rows
+    return whole
 
 
 def export(
@@ -70,11 +101,16 @@ def export(
         return
     # What is not whole must not look as if it were.
     partial = out.with_name(f"{out.name}.part")
-    with screen.progress("bytes", None) as count, partial.open("wb") as file:
-        for part in parts:
-            file.write(part)
-            count(len(part))
-    partial.replace(out)
+    try:
+        with screen.progress("bytes", None) as count, partial.open("wb") as file:
+            for part in parts:
+                file.write(part)
+                count(len(part))
+        partial.replace(out)
+    except OSError as error:
+        raise ConfigError(f"{out} cannot be written: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
     screen.complain(f"{out}: {out.stat().st_size:,} bytes")
 
 
@@ -113,11 +149,18 @@ def typed(text: str, kind: str) -> bool | int | float | str:
         if kind == "int":
             return int(text)
         if kind == "float":
-            return float(text)
+            return _finite(text)
     except (KeyError, ValueError):
         hint = " (true or false)" if kind == "bool" else ""
         raise ConfigError(f"{text!r} is not a value of type {kind}{hint}") from None
     return text
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)  # JSON has no word for it, and devices mean no good
+    return number
 
 
 async def watch(data: Path, patterns: list[str], *, as_json: bool) -> None:

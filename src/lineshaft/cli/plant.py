@@ -1,5 +1,6 @@
 """The running plant, asked over its HTTP API."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ import httpx
 
 from lineshaft.core.errors import (
     ConfigError,
+    Denied,
     LineshaftError,
     NotFound,
     Refused,
@@ -20,6 +22,7 @@ from lineshaft.core.errors import (
 Json = Any  # what the API says has the shapes of its OpenAPI description
 _ERRORS: Mapping[int, type[LineshaftError]] = {
     400: ConfigError,
+    403: Denied,
     404: NotFound,
     409: Refused,
     422: ConfigError,
@@ -46,9 +49,17 @@ def find(data: Path) -> Running:
     )
     try:
         running = Running(**json.loads((data / "running.json").read_text("utf-8")))
-        os.kill(running.pid, 0)
     except (OSError, ValueError, TypeError) as error:
         raise nothing from error
+    try:
+        os.kill(running.pid, 0)
+    except PermissionError:
+        pass  # it runs, as another user
+    except (OSError, OverflowError, TypeError) as error:
+        raise Unreachable(
+            f"the plant of {data} is gone without a word (process {running.pid} does "
+            "not run any more); start it again with `lineshaft up` or `lineshaft demo`"
+        ) from error
     return running
 
 
@@ -57,21 +68,16 @@ class Plant:
 
     def __init__(self, running: Running) -> None:
         self.running = running
-        self._client = httpx.Client(
-            base_url=f"{running.url}/api/v1",
-            timeout=PATIENCE_S,
-            trust_env=False,  # it is on this machine, whatever the proxy
-        )
 
     def get(self, path: str, **parameters: str | int | Sequence[str]) -> Json:
         """Return the answer of a GET."""
-        with self._translated():
-            return self._checked(self._client.get(path, params=parameters)).json()
+        with self._asking() as client:
+            return self._checked(client.get(path, params=parameters)).json()
 
     def post(self, path: str, body: Mapping[str, object]) -> tuple[int, Json]:
         """Return the status and the answer of a POST."""
-        with self._translated():
-            answer = self._client.post(path, json=body)
+        with self._asking() as client:
+            answer = client.post(path, json=body)
         if "verdict" in answer.text:
             return answer.status_code, answer.json()
         return answer.status_code, self._checked(answer).json()
@@ -79,16 +85,31 @@ class Plant:
     def download(self, path: str, **parameters: str) -> Iterator[bytes]:
         """Yield a file in parts."""
         with (
-            self._translated(),
-            self._client.stream("GET", path, params=parameters) as answer,
+            self._asking() as client,
+            client.stream("GET", path, params=parameters) as answer,
         ):
             if answer.is_error:
                 answer.read()
                 self._checked(answer)
             yield from answer.iter_bytes()
 
-    def _translated(self) -> "_Translated":
-        return _Translated(self.running.url)
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[httpx.Client]:
+        """Open a client whose errors are ours."""
+        url = self.running.url
+        try:
+            with httpx.Client(
+                base_url=f"{url}/api/v1",
+                timeout=PATIENCE_S,
+                trust_env=False,  # it is on this machine, whatever the proxy
+            ) as client:
+                yield client
+        except httpx.HTTPError as error:
+            raise Unreachable(
+                f"the plant at {url} does not answer "
+                f"({str(error) or type(error).__name__}); "
+                "`lineshaft doctor` helps to find out why"
+            ) from error
 
     def _checked(self, answer: httpx.Response) -> httpx.Response:
         if not answer.is_error:
@@ -98,23 +119,3 @@ class Plant:
         except (ValueError, KeyError, TypeError):
             detail = answer.text[:200]
         raise _ERRORS.get(answer.status_code, Unreachable)(detail)
-
-
-class _Translated:
-    """Turns the library's errors into ours."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type | None, error: BaseException | None, _: object
-    ) -> None:
-        if isinstance(error, httpx.HTTPError):
-            said = str(error) or type(error).__name__
-            raise Unreachable(
-                f"the plant at {self._url} does not answer ({said}); "
-                "`lineshaft doctor` helps to find out why"
-            ) from error

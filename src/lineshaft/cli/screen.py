@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
+from typing_extensions import override
 
 SLOW_S = 2.0
 LINE_EVERY_S = 10.0
@@ -26,9 +28,19 @@ _STYLE = {
     "down": "red",
 }
 WIDE = 1000
+
+
 # Where no person looks, nothing is cut to the width of a screen.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
-err = Console(stderr=True, highlight=False)
+class _Screen(Console):
+    @override
+    def on_broken_pipe(self) -> None:
+        """Let `lineshaft read | head` end as it does with JSON: that is no failure."""
+        raise BrokenPipeError
+
+
+# `file.csv:100:` is a place and not an emoji.
+out = _Screen(highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDE)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 
 def say(text: str) -> None:
@@ -72,11 +84,9 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     return made
 
 
-def _cell(cell: object) -> str:
+def _cell(cell: object) -> Text:
     text = shown(cell)
-    safe = text.replace("[", "\\[")
-    style = _STYLE.get(text)
-    return f"[{style}]{safe}[/]" if style else safe
+    return Text(text, style=_STYLE.get(text, ""))
 
 
 def shown(value: object) -> str:

@@ -7,12 +7,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from lineshaft.core.errors import NotFound
 
 RETRY_S = 1.0
-NO_SUCH_POINT = 4404
+REFUSED = 4400
+"""The plant closes so when asking again would not help."""
 
 
 async def follow(url: str, patterns: Sequence[str]) -> AsyncIterator[dict[str, Any]]:
@@ -36,8 +37,8 @@ async def follow(url: str, patterns: Sequence[str]) -> AsyncIterator[dict[str, A
                     for reading in said.get("readings", ()):
                         yield reading
         except ConnectionClosed as closed:
-            if closed.rcvd is not None and closed.rcvd.code == NO_SUCH_POINT:
+            if closed.rcvd is not None and closed.rcvd.code == REFUSED:
                 raise NotFound(closed.rcvd.reason) from closed
-        except (OSError, InvalidStatus):
+        except (OSError, InvalidHandshake):
             pass  # it comes back, or the user stops us
         await asyncio.sleep(RETRY_S)

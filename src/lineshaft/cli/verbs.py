@@ -69,9 +69,12 @@ def demo(
 
     Parameters
     ----------
-    port: Port of the page.
-    remove: Delete the demonstration plant with its history.
-    log: How much to say.
+    port
+        Port of the page.
+    remove
+        Delete the demonstration plant with its history.
+    log
+        How much to say.
 
     """
     from lineshaft.cli import running
@@ -87,6 +90,12 @@ def up(*, where: Files = FILES, log: Level = "warning") -> None:
     """Start the plant that lineshaft.toml describes.
 
     Example: `lineshaft up --config plant/lineshaft.toml`
+
+    Parameters
+    ----------
+    log
+        How much to say.
+
     """
     from lineshaft.cli import running
 
@@ -98,6 +107,14 @@ def run(room: str, *, where: Files = FILES, log: Level = "warning") -> None:
     """Run one room of a plant in this process: collector, historian or web.
 
     Example: `lineshaft run historian`
+
+    Parameters
+    ----------
+    room
+        Which one.
+    log
+        How much to say.
+
     """
     from lineshaft.cli import running
 
@@ -109,6 +126,12 @@ def check(*, where: Files = FILES, json: bool = False) -> None:
     """Check the configuration; tell all problems at once, each with its place.
 
     Example: `lineshaft check --config plant/lineshaft.toml`
+
+    Parameters
+    ----------
+    json
+        Print JSON for programs.
+
     """
     from lineshaft.cli.checking import check as check_files
 
@@ -122,6 +145,14 @@ def doctor(
     """Find the usual troubles, or walk to a device step by step.
 
     Example: `lineshaft doctor`, `lineshaft doctor opc.tcp://127.0.0.1:4840`
+
+    Parameters
+    ----------
+    address
+        The device to walk to.
+    json
+        Print JSON for programs.
+
     """
     from lineshaft.cli import doctor as surgery
 
@@ -138,7 +169,12 @@ def browse(address: str, *, select: str = "*", json: bool = False) -> None:
 
     Parameters
     ----------
-    select: Only what matches, such as `*/Press1/*`.
+    address
+        Where the device is.
+    select
+        Only what matches, such as `*/Press1/*`.
+    json
+        Print JSON for programs.
 
     """
     from lineshaft.cli import adding
@@ -163,11 +199,18 @@ def add(
 
     Parameters
     ----------
-    name: What to call the device.
-    place: Where its points are in the plant.
-    select: Only what matches.
-    yes: Write without asking.
-    replace: Replace a device of that name.
+    address
+        Where the device is.
+    name
+        What to call the device.
+    place
+        Where its points are in the plant.
+    select
+        Only what matches.
+    yes
+        Write without asking.
+    replace
+        Replace a device of that name.
 
     """
     from lineshaft.cli import adding
@@ -181,6 +224,14 @@ def read(pattern: str = "**", *, where: Data = HERE, json: bool = False) -> None
     """Show the newest reading of points.
 
     Example: `lineshaft read 'demo/*/forge/**'`
+
+    Parameters
+    ----------
+    pattern
+        Which points: `*` is one level, `**` is any number.
+    json
+        Print JSON for programs.
+
     """
     from lineshaft.cli import looking
 
@@ -192,6 +243,14 @@ def watch(*patterns: str, where: Data = HERE, json: bool = False) -> None:
     """Show readings as they come, until Ctrl-C.
 
     Example: `lineshaft watch 'demo/**/pump1/*'`
+
+    Parameters
+    ----------
+    patterns
+        Which points: `*` is one level, `**` is any number.
+    json
+        Print JSON for programs.
+
     """
     from lineshaft.cli import looking
 
@@ -218,15 +277,28 @@ def history(
 
     Parameters
     ----------
-    start: Begin: `-5m`, `2026-01-31T08:00:00Z`, `now`.
-    to: End.
-    every: Length of buckets, for aggregates instead of readings.
-    form: Write a file with all readings; NAME may then be a pattern.
-    out: Where to write the file; else to standard output.
+    name
+        Which point.
+    start
+        Begin: `-5m`, `2026-01-31T08:00:00Z`, `now`.
+    to
+        End.
+    every
+        Length of buckets, for aggregates instead of readings.
+    form
+        Write a file with all readings; NAME may then be a pattern.
+    out
+        Where to write the file; else to standard output.
+    json
+        Print JSON for programs.
 
     """
     from lineshaft.cli import looking
 
+    if out and not form:
+        raise ConfigError("--out needs --format: csv, json, parquet or arrow")
+    if form and (every or json):
+        raise ConfigError("--format writes every reading; leave out --every and --json")
     if form:
         looking.export(where.data, name, (start, to), form, out)
     else:
@@ -248,7 +320,14 @@ def write(
 
     Parameters
     ----------
-    timeout: Seconds to wait for the device.
+    name
+        Which point.
+    value
+        What to write, as the point's type.
+    timeout
+        Seconds to wait for the device.
+    json
+        Print JSON for programs.
 
     """
     from lineshaft.cli import looking
@@ -264,7 +343,10 @@ def import_(file: Path, *, where: Data = HERE, skip_bad: bool = False) -> None:
 
     Parameters
     ----------
-    skip_bad: Import what is right even if some rows are wrong.
+    file
+        Where the readings are.
+    skip_bad
+        Import what is right even if some rows are wrong.
 
     """
     from lineshaft.cli import importing
@@ -278,6 +360,12 @@ def completion(shell: Literal["bash", "zsh", "fish"]) -> None:
     """Print the completion script of a shell, which knows names of points too.
 
     Example: `lineshaft completion bash >> ~/.bash_completion`
+
+    Parameters
+    ----------
+    shell
+        For which shell.
+
     """
     from lineshaft.cli import completing
 
@@ -296,10 +384,17 @@ def complete_names(prefix: str = "", *, where: Data = HERE) -> None:
 def execute(arguments: Sequence[str]) -> int:
     """Run the command line; every expected failure is one message."""
     try:
-        code = app(arguments, exit_on_error=False, print_error=True)
+        code = app(
+            arguments,
+            exit_on_error=False,
+            print_error="--json" not in arguments,
+            result_action="return_value",
+        )
         return code if isinstance(code, int) else DONE
-    except CycloptsError:
-        return MISCONFIGURED  # it has been said
+    except CycloptsError as error:
+        if "--json" in arguments:  # else it has been said
+            _fail(ConfigError(str(error)), arguments)
+        return MISCONFIGURED
     except ConfigError as error:
         _fail(error, arguments)
         return MISCONFIGURED

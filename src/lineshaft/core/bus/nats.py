@@ -49,18 +49,20 @@ _ERROR_HEADER, _END_HEADER = "Lineshaft-Error", "Lineshaft-End"
 async def open_bus(
     url: str,
     *,
-    most_bytes: int = 8 << 30,
+    most_bytes: int | None = 8 << 30,
     event_bytes: int = 256 << 20,
     patience_s: float = 30.0,
 ) -> AsyncIterator["NatsBus"]:
     """Connect to the bus and make sure that its streams are there.
 
-    `most_bytes` bounds the stream of readings: when it is full, publishing fails.
+    `most_bytes` bounds the stream of readings: when it is full, publishing fails. None
+    leaves the streams as whoever runs the plant has made them.
     Raises `Unreachable` when no server answers for `patience_s`; with 0 it does not
     wait but goes on connecting in the background, and until then every publication is
     `Unreachable`.
     """
-    bus = NatsBus(url, _streams(most_bytes, event_bytes))
+    streams = () if most_bytes is None else _streams(most_bytes, event_bytes)
+    bus = NatsBus(url, streams)
     try:
         if patience_s:
             await bus.connect(patience_s)
