@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lineshaft.cli.importing import COLUMNS, MOST_READINGS, Rows, frames, read_rows
 from lineshaft.cli.verbs import execute
 from lineshaft.core.bus import READINGS
+from lineshaft.core.bus.server import LARGEST_MESSAGE
 from lineshaft.core.errors import ConfigError
 from lineshaft.core.frame import decode_frame, encode_frame
 from lineshaft.core.name import place_of, subject_of
@@ -133,6 +134,18 @@ def test_many_readings_of_one_place_are_several_frames(tmp_path: Path) -> None:
         (1, 2),
     ]
     assert made[1].columns.time.tolist() == [count - 1]
+
+
+def test_long_texts_make_smaller_frames_that_the_bus_takes(tmp_path: Path) -> None:
+    file = file_of(tmp_path, "the content gives the name")
+    texts = [chr(0x1F600 + number) * 120_000 for number in range(30)]
+    rows = Rows(["a/b"] * 30, [""] * 30, list(range(30)))
+    rows.values, rows.statuses = [*texts], [GOOD] * 30
+    made = [frame for _, frame in frames(rows, file)]
+    assert [each.value for f in made for each in f.readings()] == texts
+    largest = max(sum(len(t.encode()) for t in frame.texts) for frame in made)
+    assert largest < LARGEST_MESSAGE
+    assert [frame.number for frame in made] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 
 from lineshaft.core.errors import ConfigError, Refused, Unreachable
 from lineshaft.core.event import decode_event
+from lineshaft.core.process.tasks import beside
 from lineshaft.network.outbox import Parcel, open_outbox
 
 
@@ -57,10 +58,8 @@ async def test_what_waited_is_sent_in_order_when_the_bus_is_back(
         bus.away = False
         await outbox.post(parcel(5))
         assert outbox.waiting == 6, "a later message must not overtake"
-        async with asyncio.TaskGroup() as group:
-            sending = group.create_task(outbox.run())
+        async with beside(outbox.run()):
             await bus.wait_for(6)
-            sending.cancel()
     assert list(bus.stored) == [f"id{number}" for number in range(6)]
 
 
@@ -71,10 +70,8 @@ async def test_what_waits_survives_the_end_of_the_process(tmp_path: Path) -> Non
         await outbox.post(parcel(1))
     bus.away = False
     async with open_outbox(bus, tmp_path / "o.sqlite", 1000) as outbox:
-        async with asyncio.TaskGroup() as group:
-            sending = group.create_task(outbox.run())
+        async with beside(outbox.run()):
             await bus.wait_for(1)
-            sending.cancel()
 
 
 async def test_an_answer_that_got_lost_does_not_double_the_message(
@@ -86,11 +83,9 @@ async def test_an_answer_that_got_lost_does_not_double_the_message(
         await outbox.post(parcel(1))
         assert outbox.waiting == 1
         bus.deaf = False
-        async with asyncio.TaskGroup() as group:
-            sending = group.create_task(outbox.run())
+        async with beside(outbox.run()):
             await outbox.post(parcel(2))
             await bus.wait_for(2)
-            sending.cancel()
     assert list(bus.stored) == ["id1", "id2"]
 
 
@@ -106,10 +101,8 @@ async def test_a_full_outbox_drops_the_oldest_and_says_how_many(
         assert outbox.waiting_bytes <= 1000
         assert outbox.dropped == 30
         bus.away = False
-        async with asyncio.TaskGroup() as group:
-            sending = group.create_task(outbox.run())
+        async with beside(outbox.run()):
             await bus.wait_for(3)
-            sending.cancel()
     *kept, told = bus.stored.values()
     assert [subject for subject, _ in kept] == ["readings.a"] * 2
     assert decode_event(told[1]).detail == {"readings": 30}
@@ -124,10 +117,8 @@ async def test_a_message_that_the_bus_never_takes_does_not_block_the_others(
         await outbox.post(Parcel("readings.a", b"never", "id0", 3))
         await outbox.post(parcel(1))
         bus.away = False
-        async with asyncio.TaskGroup() as group:
-            sending = group.create_task(outbox.run())
+        async with beside(outbox.run()):
             await bus.wait_for(2)
-            sending.cancel()
         assert outbox.dropped == 3
 
 

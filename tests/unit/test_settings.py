@@ -150,6 +150,13 @@ def test_the_separator_of_the_spreadsheet_is_understood(
     assert (point.type, point.period_s) == (Kind.INT, 0.5)
 
 
+def test_only_a_line_break_ends_a_row(tmp_path: Path) -> None:
+    file = tmp_path / "p.csv"
+    file.write_text("name,address\na/b,x\x1cy\u2028z\na/c,w\n")
+    addresses = [point.address for point in read_points(file, any_address).points]
+    assert addresses == ["x\x1cy\u2028z", "w"]
+
+
 def test_text_that_is_not_utf8_says_how_to_save_it(tmp_path: Path) -> None:
     file = tmp_path / "p.csv"
     file.write_bytes("name,address\na/b,温度\n".encode("cp932"))

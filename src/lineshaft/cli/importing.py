@@ -23,6 +23,8 @@ from lineshaft.web.api.times import parse_time
 COLUMNS = ("name", "time", "value", "type", "quality", "reason", "unit")
 REQUIRED = ("name", "time", "value")
 MOST_READINGS = 50_000
+MOST_LETTERS = 1_500_000
+"""Of all texts in a frame, so that the bus takes it whatever the script."""
 _TRUTH = {"true": True, "false": False}
 _KINDS = ("float", "int", "bool", "string")
 _INT = re.compile(r"[+-]?[0-9]{1,19}")
@@ -68,10 +70,25 @@ def frames(rows: Rows, file: Path) -> Iterator[tuple[str, Frame]]:
         places.setdefault(place_of(name), []).append(row)
     number = 0
     for place, inside in places.items():
-        for start in range(0, len(inside), MOST_READINGS):
+        for part in _parts(rows, inside):
             number += 1
-            part = inside[start : start + MOST_READINGS]
             yield subject_of(place), _frame(rows, part, device, (digest, number))
+
+
+def _parts(rows: Rows, inside: Sequence[int]) -> Iterator[list[int]]:
+    """Cut the readings of a place into what one frame holds."""
+    part: list[int] = []
+    letters = 0
+    for row in inside:
+        texts = (rows.names[row], rows.units[row], rows.statuses[row].reason)
+        value = rows.values[row]
+        more = sum(map(len, texts)) + (len(value) if isinstance(value, str) else 0)
+        if len(part) == MOST_READINGS or (part and letters + more > MOST_LETTERS):
+            yield part
+            part, letters = [], 0
+        part.append(row)
+        letters += more
+    yield part
 
 
 async def run(file: Path, bus_url: str, *, skip_bad: bool) -> None:

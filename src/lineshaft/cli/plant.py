@@ -6,9 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from lineshaft.core.errors import (
     ConfigError,
@@ -18,6 +16,9 @@ from lineshaft.core.errors import (
     Refused,
     Unreachable,
 )
+
+if TYPE_CHECKING:
+    import httpx
 
 Json = Any  # what the API says has the shapes of its OpenAPI description
 _ERRORS: Mapping[int, type[LineshaftError]] = {
@@ -94,8 +95,10 @@ class Plant:
             yield from answer.iter_bytes()
 
     @contextlib.contextmanager
-    def _asking(self) -> Iterator[httpx.Client]:
+    def _asking(self) -> Iterator["httpx.Client"]:
         """Open a client whose errors are ours."""
+        import httpx  # slow to import, and without a plant there is nobody to ask
+
         url = self.running.url
         try:
             with httpx.Client(
@@ -111,7 +114,7 @@ class Plant:
                 "`lineshaft doctor` helps to find out why"
             ) from error
 
-    def _checked(self, answer: httpx.Response) -> httpx.Response:
+    def _checked(self, answer: "httpx.Response") -> "httpx.Response":
         if not answer.is_error:
             return answer
         try:

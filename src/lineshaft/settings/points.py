@@ -1,6 +1,7 @@
 """Point lists: CSV files beside lineshaft.toml, edited in a spreadsheet."""
 
 import csv
+import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -98,7 +99,7 @@ def write_points(file: Path, points: list[Point]) -> None:
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     for cells in reader:
         yield reader.line_num, [cell.strip() for cell in cells]
 

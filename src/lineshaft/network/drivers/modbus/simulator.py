@@ -9,7 +9,6 @@ ends on SIGTERM or, with `--die-with-parent`, when its standard input ends.
 import argparse
 import asyncio
 import json
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from lineshaft.core.process.stopping import told_to_stop
 from lineshaft.network.drivers.modbus.meters import (
     INPUTS,
     UNITS,
@@ -155,39 +155,18 @@ async def serve(
     port: int, units: tuple[int, ...], every_s: float, *, with_parent: bool
 ) -> None:
     """Serve until told to stop."""
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    server = ModbusTcpServer(_gateway(units, every_s), address=(HOST, port))
-    await server.serve_forever(background=True)
-    try:
-        listener = cast("asyncio.Server", server.transport)
-        bound = listener.sockets[0].getsockname()
-        sys.stdout.write(json.dumps({"host": bound[0], "port": bound[1]}) + "\n")
-        sys.stdout.flush()
-        async with asyncio.TaskGroup() as group:
-            if with_parent:
-                watching = group.create_task(_until_input_ends(stopped))
+    async with told_to_stop(with_input=with_parent) as stopped:
+        server = ModbusTcpServer(_gateway(units, every_s), address=(HOST, port))
+        await server.serve_forever(background=True)
+        try:
+            listener = cast("asyncio.Server", server.transport)
+            bound = listener.sockets[0].getsockname()
+            where = {"host": bound[0], "port": bound[1]}
+            sys.stdout.write(json.dumps(where) + "\n")
+            sys.stdout.flush()
             await stopped.wait()
-            if with_parent:
-                watching.cancel()
-    finally:
-        await server.shutdown()
-
-
-async def _until_input_ends(stopped: asyncio.Event) -> None:
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    try:
-        while await reader.read(1024):
-            pass
-        stopped.set()
-    finally:
-        transport.close()
+        finally:
+            await server.shutdown()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -10,13 +10,12 @@ first time, and reconnects by itself, with back-off. It ends on SIGTERM or, with
 import argparse
 import asyncio
 import json
-import signal
-import sys
 import time
 from collections.abc import Mapping
 
 from lineshaft.core.errors import Refused, Unreachable
-from lineshaft.core.process.tasks import bare
+from lineshaft.core.process.stopping import told_to_stop
+from lineshaft.core.process.tasks import beside
 from lineshaft.core.reading import Value
 from lineshaft.network.drivers.mqtt.address import NAMESPACE
 from lineshaft.network.drivers.mqtt.connection import (
@@ -219,35 +218,12 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def _end_of_input() -> None:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    while await reader.read(1024):
-        pass
-
-
 async def _main(options: argparse.Namespace) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-
-    async def watch() -> None:
-        await _end_of_input()
-        stop.set()
-
-    with bare():
-        async with asyncio.TaskGroup() as group:
-            works = [run(options.host, options.port, options.fault_every)]
-            if options.die_with_parent:
-                works.append(watch())
-            tasks = [group.create_task(work) for work in works]
-            await stop.wait()
-            for task in tasks:
-                task.cancel()
+    async with (
+        told_to_stop(with_input=options.die_with_parent) as stopped,
+        beside(run(options.host, options.port, options.fault_every)),
+    ):
+        await stopped.wait()
 
 
 def main() -> None:

@@ -9,42 +9,24 @@ SIGTERM or, with `--die-with-parent`, when its standard input ends.
 import argparse
 import asyncio
 import json
-import signal
 import sys
 from collections.abc import Sequence
 
+from lineshaft.core.process.stopping import told_to_stop
 from lineshaft.core.process.tasks import beside
 from lineshaft.network.drivers.opcua.simulator.server import open_line
 
 
 async def serve(port: int, fault_every_s: float, *, with_parent: bool) -> None:
     """Serve until told to stop."""
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    async with open_line(port) as (line, url):
-        works = [line.run(fault_every_s)]
-        if with_parent:
-            works.append(_until_input_ends(stopped))
-        async with beside(*works):
-            sys.stdout.write(json.dumps({"url": url}) + "\n")
-            sys.stdout.flush()
-            await stopped.wait()
-
-
-async def _until_input_ends(stopped: asyncio.Event) -> None:
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    try:
-        while await reader.read(1024):
-            pass
-        stopped.set()
-    finally:
-        transport.close()
+    async with (
+        told_to_stop(with_input=with_parent) as stopped,
+        open_line(port) as (line, url),
+        beside(line.run(fault_every_s)),
+    ):
+        sys.stdout.write(json.dumps({"url": url}) + "\n")
+        sys.stdout.flush()
+        await stopped.wait()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
