@@ -85,6 +85,6 @@ async def test_wrong_rows_are_left_out_on_demand_and_told(
     assert await import_(tmp_path, WRONG, *RIGHT, options=("--skip-bad",)) == 0
     told = capsys.readouterr()
     assert "left out: " in told.err
-    assert "past.csv:2: 'yesterday' is not a time" in told.err
+    assert "past.csv:2:2: time: 'yesterday' is not a time" in told.err
     async with asyncio.timeout(40):
         assert values(await stored(bus_url)) == [1.5, "running"]

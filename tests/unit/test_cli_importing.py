@@ -176,7 +176,7 @@ def test_without_a_type_a_value_is_what_it_looks_like(
 
 def test_what_is_not_finite_is_taken_only_as_bad(tmp_path: Path) -> None:
     good = file_of(tmp_path, HEADER, f"a/b,{NOON},nan,float,good,,")
-    assert problems_of(good) == ["2: value: 'nan' is not of type float"]
+    assert problems_of(good) == ["2:3: value: 'nan' is not of type float"]
     # As the export writes it, which has no column of types.
     columns = "name,time,value,quality,reason"
     bad = file_of(tmp_path, columns, f"a/b,{NOON},nan,bad,broken wire")
@@ -212,7 +212,7 @@ def test_every_wrong_row_is_told_with_its_line(tmp_path: Path) -> None:
     for number, (problem, expected) in enumerate(
         zip(found, WRONG.values(), strict=True)
     ):
-        assert problem.startswith(f"{2 + 2 * number}: ")
+        assert problem.startswith(f"{2 + 2 * number}:")
         assert expected in problem
 
 

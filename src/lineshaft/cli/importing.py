@@ -7,9 +7,10 @@ again changes nothing, and an import that was interrupted is finished by repeati
 import csv
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -62,9 +63,12 @@ def read_rows(file: Path, problems: list[str]) -> Rows:
 
 
 def frames(rows: Rows, file: Path) -> Iterator[tuple[str, Frame]]:
-    """Yield subjects and frames, one place each, numbered from 1 within the file."""
+    """Yield subjects and frames, one place each, numbered from 1 within the file.
+
+    What is in the file is what tells it from others, and not how it is called.
+    """
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-    device = IMPORTS + re.sub(r"[^\w-]+", "_", file.stem)
+    device = f"{IMPORTS}file"
     places: dict[str, list[int]] = {}
     for row, name in enumerate(rows.names):
         places.setdefault(place_of(name), []).append(row)
@@ -99,7 +103,7 @@ async def run(file: Path, bus_url: str, *, skip_bad: bool) -> None:
     problems: list[str] = []
     rows = read_rows(file, problems)
     if problems and not (skip_bad and rows):
-        problems.append("nothing was imported; mend these rows or add --skip-bad")
+        problems[-1] += "\nnothing was imported; mend these rows or add --skip-bad"
         raise ConfigError(problems)
     for problem in problems:
         screen.complain(f"left out: {problem}")
@@ -153,20 +157,34 @@ def _take(
         problems.append(f"{at}: has {len(cells)} cells, the header has {len(columns)}")
         return
     given = dict(zip(columns, cells, strict=True))
-    try:
-        name = check_name(given["name"])
-        time = _time(given["time"])
-        quality = given.get("quality", "")
-        value = _value(given["value"], given.get("type", ""), quality)
-        status = _status(quality, given.get("reason", ""), value)
-    except ConfigError as error:
-        problems += [f"{at}: {text}" for text in error.problems]
-        return
-    rows.names.append(name)
-    rows.units.append(given.get("unit", ""))
-    rows.times.append(time)
-    rows.values.append(value)
-    rows.statuses.append(status)
+    quality = given.get("quality", "")
+    read: dict[str, Callable[[], object]] = {
+        "name": lambda: check_name(given["name"]),
+        "time": lambda: _time(given["time"]),
+        "value": lambda: _value(given["value"], given.get("type", ""), quality),
+        "quality": lambda: _status(quality, given.get("reason", ""), given["value"]),
+    }
+    found: dict[str, object] = {}
+    faults: list[str] = []
+    for column, work in read.items():
+        try:
+            found[column] = work()
+        except ConfigError as error:
+            faults += [_at(columns, column, at, text) for text in error.problems]
+    problems += faults
+    if not faults:
+        rows.units.append(given.get("unit", ""))
+        rows.names.append(cast("str", found["name"]))
+        rows.times.append(cast("int", found["time"]))
+        rows.values.append(cast("Value | None", found["value"]))
+        rows.statuses.append(cast("Status", found["quality"]))
+
+
+def _at(columns: Sequence[str], column: str, at: str, text: str) -> str:
+    """Return a problem with its place; it may name a column of its own."""
+    named = text.partition(":")[0]
+    place = columns.index(named if named in columns else column) + 1
+    return f"{at}:{place}: {text}"
 
 
 def _value(text: str, kind: str, quality: str) -> Value | None:
@@ -207,12 +225,17 @@ def _time(text: str) -> int:
     if text == "now" or text.startswith("-"):
         # The same file must mean the same readings tomorrow.
         raise ConfigError(f"time: {text!r} is relative; write 2026-01-31T08:00:00Z")
-    return parse_time(text)
+    try:
+        return parse_time(text)
+    except ConfigError as error:
+        raise ConfigError(
+            f"time: {text!r} is not a time; write 2026-01-31T08:00:00Z"
+        ) from error
 
 
-def _status(quality: str, reason: str, value: Value | None) -> Status:
+def _status(quality: str, reason: str, value: str) -> Status:
     if not quality:
-        return Status(Quality.GOOD) if value is not None else _NO_VALUE
+        return Status(Quality.GOOD) if value else _NO_VALUE
     known = [each.value for each in Quality]
     if quality not in known:
         hint = did_you_mean(quality, known) or f"; there are {', '.join(known)}"
