@@ -12,7 +12,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.markexpr = "not corpus"
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    if CORPUS in os.environ:
-        return f"real data: {os.environ[CORPUS]}"
-    return f"real data: none, {CORPUS} is not set; tests marked corpus are deselected"
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if CORPUS not in os.environ:
+        terminalreporter.write_line(
+            f"tests marked corpus were deselected: {CORPUS} does not name real data"
+        )

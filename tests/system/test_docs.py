@@ -91,6 +91,7 @@ class Reader:
             env=self._environment,
             capture_output=True,
             check=False,
+            timeout=WITHIN_S,
         ).returncode
 
     def _run(self, command: list[str]) -> None:
@@ -101,6 +102,7 @@ class Reader:
             capture_output=True,
             text=True,
             check=False,
+            timeout=WITHIN_S,
         )
         assert done.returncode == 0, f"{command[-1]}\n{done.stdout}{done.stderr}"
 
@@ -127,7 +129,11 @@ class Reader:
             yield
         finally:
             process.terminate()
-            process.wait(WITHIN_S)
+            try:
+                process.wait(WITHIN_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
 
     def _served(self) -> bool:
         return not is_free(int(self._ports["5020"]))

@@ -143,11 +143,14 @@ class Store:
     def vacuum(self, hours: float) -> int:
         """Delete files that no version of the last `hours` needs; return how many."""
         with self._writing:
-            gone = self._table.vacuum(
-                retention_hours=int(hours),
-                dry_run=False,
-                enforce_retention_duration=False,
-            )
+            try:
+                gone = self._table.vacuum(
+                    retention_hours=int(hours),
+                    dry_run=False,
+                    enforce_retention_duration=False,
+                )
+            except (OSError, DeltaError) as error:
+                raise Unreachable(f"{self._path}: vacuum failed: {error}") from error
         return len(gone)
 
 
