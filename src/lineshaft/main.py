@@ -99,7 +99,12 @@ async def run_web(plant: Plant, bus_url: str) -> None:
         for device in plant.devices
         for point in device.points
     ]
-    services = ["historian", "web", *(f"collector.{d.name}" for d in plant.devices)]
+    services = [
+        "historian",
+        "outbox",
+        "web",
+        *(f"collector.{d.name}" for d in plant.devices),
+    ]
     served = Served(plant.name, plant.settings.plant.demo, points, services)
     async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
         await run([Web(served, plant.settings.web, bus, HistorianClient(bus))])

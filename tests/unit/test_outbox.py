@@ -1,10 +1,12 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lineshaft.core.errors import ConfigError, Refused, Unreachable
 from lineshaft.core.event import decode_event
+from lineshaft.core.health import Health, State
 from lineshaft.core.process.tasks import beside
 from lineshaft.network.outbox import Parcel, open_outbox
 
@@ -17,6 +19,8 @@ class FickleBus:
         self.deaf = False
         self.stored: dict[str, tuple[str, bytes]] = {}
         self.news = asyncio.Event()
+        self.healths: list[Health] = []
+        self.spoke = asyncio.Event()
 
     async def publish(self, subject: str, data: bytes, message_id: str) -> None:
         if self.away:
@@ -27,6 +31,10 @@ class FickleBus:
         self.news.set()
         if self.deaf:
             raise Unreachable("stored, but the answer was lost")
+
+    def tell(self, subject: str, data: bytes) -> None:
+        self.healths.append(msgspec.json.decode(data, type=Health))
+        self.spoke.set()
 
     async def wait_for(self, count: int) -> None:
         async with asyncio.timeout(20):
@@ -120,6 +128,17 @@ async def test_a_message_that_the_bus_never_takes_does_not_block_the_others(
         async with beside(outbox.run()):
             await bus.wait_for(2)
         assert outbox.dropped == 3
+
+
+async def test_its_health_says_what_waits(tmp_path: Path) -> None:
+    bus = FickleBus()
+    bus.away = True
+    async with open_outbox(bus, tmp_path / "o.sqlite", 10_000) as outbox:
+        await outbox.post(parcel(1, size=2048))
+        async with beside(outbox.run()), asyncio.timeout(20):
+            await bus.spoke.wait()
+    assert bus.healths[0].state is State.DEGRADED
+    assert bus.healths[0].reason == "2 KiB wait on disk for the bus"
 
 
 async def test_two_collectors_cannot_share_an_outbox(tmp_path: Path) -> None:

@@ -4,13 +4,19 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+import threading
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+import msgspec
 
 from lineshaft.core.bus import Publishes
 from lineshaft.core.errors import ConfigError, Refused, Unreachable
 from lineshaft.core.event import Event, Severity, encode_event
+from lineshaft.core.health import EVERY_S, Health, State
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +35,16 @@ class Parcel:
     """How many readings are lost if it is dropped; 0 for events."""
 
 
+class Road(Publishes, Protocol):
+    """What the outbox needs from the bus."""
+
+    def tell(self, subject: str, data: bytes) -> None:
+        """Say something to whoever listens now."""
+
+
 @contextlib.asynccontextmanager
 async def open_outbox(
-    bus: Publishes, file: Path, most_bytes: int
+    bus: Road, file: Path, most_bytes: int
 ) -> AsyncIterator["Outbox"]:
     """Open the outbox whose store is `file`; what an earlier life left is sent first.
 
@@ -54,12 +67,13 @@ async def open_outbox(
 class Outbox:
     """Sends in order. What the bus does not take waits on disk, within a bound."""
 
-    def __init__(self, bus: Publishes, store: "_Store") -> None:
+    def __init__(self, bus: Road, store: "_Store") -> None:
         self._bus = bus
         self._store = store
         self._work = asyncio.Event()
         self._lock = asyncio.Lock()
-        self._complained = False
+        self._trouble = ""
+        self._since_us = time.time_ns() // 1000
         self.dropped = 0
         """Readings that were dropped because the store was full, in this life."""
 
@@ -103,47 +117,56 @@ class Outbox:
             return
         self.dropped += lost
         self._work.set()
-        if lost and not self._complained:
-            self._complained = True
-            log.error(
-                "the outbox is full (%d MiB): the oldest readings are being dropped",
-                self._store.bytes >> 20,
-            )
+        if lost:
+            most = self._store.bytes >> 20
+            self._complain(f"{most} MiB wait, which is all there may be; the oldest go")
 
     def _lose(self, parcel: Parcel, why: Exception) -> None:
-        """Say that a message is lost, but not for each one."""
         self.dropped += parcel.readings
-        if not self._complained:
-            self._complained = True
+        self._work.set()
+        self._complain(str(why))
+
+    def _complain(self, why: str) -> None:
+        """Say that readings are lost, but not for each one."""
+        if not self._trouble:
             log.error("readings are being lost: %s", why)
+        self._trouble = why
 
     async def run(self) -> None:
-        """Send what waits on disk, oldest first, for ever."""
+        """Send what waits on disk, oldest first, for ever, and tell how that goes."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tell_health())
+            group.create_task(self._send())
+
+    async def _send(self) -> None:
         self._work.set()
         while True:
             await self._work.wait()
             self._work.clear()
-            while self._store.count:
-                try:
+            try:
+                while self._store.count:
                     await self._send_some()
-                except Unreachable as silence:
-                    log.debug("outbox: %s", silence)
-                    await asyncio.sleep(RETRY_AFTER_S)
-            if self._complained:
-                self._complained = False
-                await self._confess()
+                if self._trouble:
+                    await self._confess()
+            except (Unreachable, sqlite3.Error) as silence:
+                log.debug("outbox: %s", silence)
+                self._work.set()
+                await asyncio.sleep(RETRY_AFTER_S)
 
     async def _confess(self) -> None:
-        await self.tell(
-            Event(
-                kind="outbox.dropped",
-                source="outbox",
-                severity=Severity.ERROR,
-                text=f"{self.dropped} readings were dropped because they could neither "
-                "be sent nor kept: look for a full disk, or raise outbox.most_mib.",
-                detail={"readings": self.dropped},
-            )
+        """Tell what was lost, as soon as the bus takes it."""
+        event = Event(
+            kind="outbox.dropped",
+            source="outbox",
+            severity=Severity.ERROR,
+            text=f"{self.dropped} readings were dropped since the start because they "
+            f"could neither be sent nor kept ({self._trouble}): look for a full disk, "
+            "or raise outbox.most_mib.",
+            detail={"readings": self.dropped},
         )
+        number = f"{event.kind}:{event.time_us}"
+        await self._bus.publish(f"events.{event.kind}", encode_event(event), number)
+        self._trouble = ""
 
     async def _send_some(self) -> None:
         for number, parcel in await asyncio.to_thread(self._store.oldest, _AT_ONCE):
@@ -154,12 +177,39 @@ class Outbox:
             async with self._lock:
                 await asyncio.to_thread(self._store.remove, number)
 
+    async def _tell_health(self) -> None:
+        while True:
+            health = self._health()
+            self._bus.tell(f"status.{health.service}", msgspec.json.encode(health))
+            await asyncio.sleep(EVERY_S)
+
+    def _health(self) -> Health:
+        reason = ""
+        if self._store.count:
+            reason = f"{self._store.bytes >> 10} KiB wait on disk for the bus"
+        if self._trouble:
+            reason = f"readings are being lost: {self._trouble}"
+        return Health(
+            service="outbox",
+            state=State.DEGRADED if reason else State.OK,
+            reason=reason,
+            since_us=self._since_us,
+            figures={
+                "waiting": self._store.count,
+                "waiting_bytes": self._store.bytes,
+                "dropped_readings": self.dropped,
+            },
+        )
+
 
 class _Store:
     """A queue in SQLite; one process at a time."""
 
     def __init__(self, file: Path, most_bytes: int) -> None:
         self._most = most_bytes
+        # Work in a thread goes on when whoever waited for it is cancelled, and the
+        # connection must not be closed under it.
+        self._gate = threading.RLock()
         self._db = sqlite3.connect(file, check_same_thread=False, timeout=1.0)
         self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -178,10 +228,15 @@ class _Store:
         self.count, self.bytes = self._db.execute(counted).fetchone()
 
     def close(self) -> None:
-        self._db.close()
+        with self._gate:
+            self._db.close()
 
     def append(self, parcel: Parcel) -> int:
         """Keep a message; return how many readings had to go for it."""
+        with self._gate:
+            return self._append(parcel)
+
+    def _append(self, parcel: Parcel) -> int:
         lost = 0
         while self.count and self.bytes + len(parcel.data) > self._most:
             [(number, oldest)] = self.oldest(1)
@@ -197,15 +252,16 @@ class _Store:
         return lost
 
     def oldest(self, most: int) -> list[tuple[int, Parcel]]:
-        rows = self._db.execute(
-            "SELECT number, subject, data, id, readings FROM parcel "
-            "ORDER BY number LIMIT ?",
-            (most,),
-        )
-        return [(number, Parcel(*rest)) for number, *rest in rows]
+        with self._gate:
+            rows = self._db.execute(
+                "SELECT number, subject, data, id, readings FROM parcel "
+                "ORDER BY number LIMIT ?",
+                (most,),
+            )
+            return [(number, Parcel(*rest)) for number, *rest in rows]
 
     def remove(self, number: int) -> None:
-        with self._db:
+        with self._gate, self._db:
             gone = self._db.execute(
                 "DELETE FROM parcel WHERE number = ? RETURNING length(data)", (number,)
             ).fetchone()

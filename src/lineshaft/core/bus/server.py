@@ -27,6 +27,11 @@ log = logging.getLogger(__name__)
 START_WITHIN_S = 30.0
 RESTART_AFTER_S = 1.0
 LARGEST_MESSAGE = 8 << 20
+ENOUGH_ROOM = 64 << 20
+"""Bytes that a disk that was full must have again before we count on it."""
+LOOK_FOR_ROOM_S = 2.0
+_COMPLAINT = re.compile(r"\[(?:WRN|ERR|FTL)\].*")
+_CANNOT_WRITE = "critical write error"
 _LISTENING = re.compile(
     r"Listening for (?P<what>client|MQTT) (?:connections|clients) on .*:(?P<port>\d+)$"
 )
@@ -53,15 +58,18 @@ async def serve(
     """Run the server while the block is open; yield where it listens.
 
     Its data lie under `home`. It is started again when it dies, at the same ports, and
-    `on_restart` is then told why. `ConfigError` when a port is taken or the program is
-    missing, `Unreachable` when it does not come up.
+    `on_restart` is then told why; also when it gave up writing because the disk was
+    full and there is room again, for it does not try by itself. `ConfigError` when a
+    port is taken or the program is missing, `Unreachable` when it does not come up.
     """
     process, listeners = await _start(home, wanted, most_bytes)
 
     async def keep_running() -> None:
         nonlocal process
         while True:
-            code = await _watch(process)
+            given_up = asyncio.Event()
+            async with beside(_stop_when_there_is_room(process, home, given_up)):
+                code = await _watch(process, given_up)
             on_restart(f"nats-server ended with code {code}; it is started again")
             await asyncio.sleep(RESTART_AFTER_S)
             process, _ = await _start(home, listeners, most_bytes)
@@ -157,12 +165,31 @@ async def _listeners(process: Process) -> Listeners:
     raise ConfigError(f"nats-server does not start: {' | '.join(said[-3:])}")
 
 
-async def _watch(process: Process) -> int:
-    """Pass on the server's complaints; return its exit code when it ends."""
+async def _watch(process: Process, given_up: asyncio.Event) -> int:
+    """Pass on the server's complaints; return its exit code when it ends.
+
+    `given_up` is set when it says that it could not write.
+    """
+    last = ""
     async for text in _lines(process):
-        if "[WRN]" in text or "[ERR]" in text or "[FTL]" in text:
-            log.warning("nats-server: %s", text)
+        if complaint := _COMPLAINT.search(text):
+            # A trouble that lasts is told once.
+            if complaint[0] != last:
+                log.warning("nats-server: %s", complaint[0])
+            last = complaint[0]
+        if _CANNOT_WRITE in text:
+            given_up.set()
     return await process.wait()
+
+
+async def _stop_when_there_is_room(
+    process: Process, home: Path, given_up: asyncio.Event
+) -> None:
+    await given_up.wait()
+    # A disk tells nobody that it has room again.
+    while shutil.disk_usage(home).free < ENOUGH_ROOM:  # noqa: ASYNC110
+        await asyncio.sleep(LOOK_FOR_ROOM_S)
+    await stop(process)
 
 
 async def _lines(process: Process) -> AsyncIterator[str]:
