@@ -15,7 +15,7 @@ from lineshaft.network.drivers.opcua.simulator.press import point_list as press_
 from lineshaft.settings.points import write_points
 
 PLACE = "demo/osaka"
-FAULT_EVERY_S = 240
+FAULT_EVERY_S = 90
 _USUAL_PORTS = {"press-line": 4840, "meters": 5020, "mqtt": 1883, "bus": 4222}
 
 
