@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
@@ -18,6 +19,16 @@ import psutil
 WITHIN_S = 90.0
 STOPS_WITHIN_S = 40.0
 FREE_PORTS = {"LINESHAFT_WEB__PORT": "0"}
+
+
+def ask(request: str | Request) -> Any:
+    """Return the JSON of an answer; an error leaves no connection behind."""
+    try:
+        with urlopen(request, timeout=WITHIN_S) as answer:
+            return json.load(answer)
+    except HTTPError as error:
+        with error:
+            raise OSError(f"{error.code}: {error.read().decode()}") from None
 
 
 @dataclass(frozen=True)
@@ -32,8 +43,7 @@ class RunningPlant:
     def get(self, path: str, **parameters: str) -> Any:
         """Return the answer of the API."""
         query = f"?{urlencode(parameters)}" if parameters else ""
-        with urlopen(f"{self.url}/api/v1{path}{query}", timeout=WITHIN_S) as answer:
-            return json.load(answer)
+        return ask(f"{self.url}/api/v1{path}{query}")
 
     def post(self, path: str, body: Mapping[str, object]) -> Any:
         """Return the answer of the API to a POST."""
@@ -42,8 +52,7 @@ class RunningPlant:
             json.dumps(body).encode(),
             {"Content-Type": "application/json"},
         )
-        with urlopen(request, timeout=WITHIN_S) as answer:
-            return json.load(answer)
+        return ask(request)
 
     def value(self, name: str) -> Any:
         """Return the newest reading of a point."""

@@ -23,13 +23,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
 from lineshaft.core.process.ports import free_port, is_free
 from support.doc_pages import ROOT, Block, blocks, links, name_of, pages
-from support.plant import wait_for
+from support.plant import ask, wait_for
 
 BIN = Path(sys.executable).parent
 KNOWN = {"sh", "toml", "csv", "python", "json", "text"}
@@ -145,10 +144,8 @@ class Reader:
             return False
         time.sleep(0.1)
         url = json.loads(where.read_text())["url"]
-        with urlopen(f"{url}/api/v1/readings", timeout=WITHIN_S) as answer:
-            readings = json.load(answer)
-        with urlopen(f"{url}/api/v1/health", timeout=WITHIN_S) as answer:
-            health = json.load(answer)
+        readings = ask(f"{url}/api/v1/readings")
+        health = ask(f"{url}/api/v1/health")
         well = all(reading["quality"] == "good" for reading in readings)
         return well and health["status"] == "ok"
 
