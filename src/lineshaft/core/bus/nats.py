@@ -161,11 +161,6 @@ class NatsBus:
         with contextlib.suppress(NatsError, TimeoutError):
             await asyncio.wait_for(self._client.close(), CONNECT_WITHIN_S)
 
-    @property
-    def is_connected(self) -> bool:
-        """Whether there is a server at the other end now."""
-        return self._client.is_connected
-
     async def _ensure(self, config: StreamConfig) -> None:
         with _translated(f"stream {config.name}"):
             try:

@@ -25,8 +25,6 @@ from lineshaft.platform.historian.store import Snapshot
 
 log = logging.getLogger(__name__)
 
-IMPORTS = "import/"
-"""Devices of this kind are files: their frames are known for good, not for a life."""
 RETRY_FIRST_S, RETRY_LAST_S = 1.0, 30.0
 MOST_TAIL = 5_000_000
 """Uncommitted readings in memory at which nothing more is taken from the bus."""
@@ -128,7 +126,7 @@ class Recorder:
         """Whether it is not a late repetition by a publisher that got no answer."""
         key = (frame.device, frame.epoch)
         last = self._numbers.get(key)
-        if frame.device.startswith(IMPORTS):
+        if frame.is_import:
             writer = f"{frame.device}/{frame.epoch}"
             if last is None:
                 last = self._store.reached(writer) - 1
