@@ -37,7 +37,7 @@ from lineshaft.core.frame import (
 from lineshaft.core.reading import GOOD, bad
 from lineshaft.platform.historian.service import Historian, open_historian
 from lineshaft.platform.historian.settings import Settings
-from lineshaft.platform.historian.store import Store
+from lineshaft.platform.historian.store.table import Store
 from support.bus_in_memory import BusInMemory
 
 Row = dict[str, object]

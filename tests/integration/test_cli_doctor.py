@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lineshaft.cli.doctor import Finding, findings
+from lineshaft.cli.machines.doctor import Finding, findings
 from lineshaft.cli.verbs import execute
 from support.plant_api import running_plant
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from lineshaft.core.bus.nats import open_bus
 from lineshaft.core.bus.server import Listeners, serve
 from lineshaft.core.frame import encode_frame
-from lineshaft.platform.historian.store import Store
+from lineshaft.platform.historian.store.table import Store
 from support.frames import frame
 
 NAMES = ("acme/a", "acme/b")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lineshaft.cli.adding import check_place, suggest, with_device
-from lineshaft.cli.address import open_settings, parse
+from lineshaft.cli.machines.adding import check_place, suggest, with_device
+from lineshaft.cli.machines.address import open_settings, parse
 from lineshaft.core.errors import ConfigError, LineshaftError, Refused
 from lineshaft.core.name import check_name, place_of
 from lineshaft.core.point import Kind

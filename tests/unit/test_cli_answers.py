@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lineshaft.cli.adding import _short
 from lineshaft.cli.looking import Row, every_row, typed
+from lineshaft.cli.machines.adding import _short
 from lineshaft.cli.verbs import execute
 from lineshaft.core.errors import ConfigError, Refused
 

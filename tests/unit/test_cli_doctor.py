@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lineshaft.cli.doctor import Finding, findings
+from lineshaft.cli.machines.doctor import Finding, findings
 from lineshaft.cli.verbs import execute
 
 STATES = {"ok": 0, "warning": 1, "fault": 2}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lineshaft.core.frame import Columns, pack_values
 from lineshaft.core.reading import GOOD, Quality, Status, bad, uncertain
 from lineshaft.core.series import Aggregate
-from lineshaft.platform.historian.aggregate import Span, aggregate
+from lineshaft.platform.historian.answers.aggregate import Span, aggregate
 from lineshaft.platform.historian.block import EMPTY, Block
 
 STATUSES = (GOOD, bad("no answer"), uncertain("drifting"))

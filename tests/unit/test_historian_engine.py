@@ -21,12 +21,12 @@ from typing_extensions import override
 
 from lineshaft.core.errors import NotFound, Refused
 from lineshaft.core.series import Aggregate, Format, Series
-from lineshaft.platform.historian.aggregate import Span, aggregate
+from lineshaft.platform.historian.answers.aggregate import Span, aggregate
+from lineshaft.platform.historian.answers.engine import Engine
 from lineshaft.platform.historian.arrow import from_table, to_table, units_of
 from lineshaft.platform.historian.block import Block
-from lineshaft.platform.historian.engine import Engine
-from lineshaft.platform.historian.hot import Hot
-from lineshaft.platform.historian.store import Store
+from lineshaft.platform.historian.memory.hot import Hot
+from lineshaft.platform.historian.store.table import Store
 from support.frames import Row, frame
 
 T = TypeVar("T")

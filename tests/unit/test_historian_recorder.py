@@ -15,12 +15,12 @@ from lineshaft.core.event import decode_event
 from lineshaft.core.frame import encode_frame
 from lineshaft.core.health import State
 from lineshaft.platform.historian import recorder as module
+from lineshaft.platform.historian.answers.engine import Engine
 from lineshaft.platform.historian.arrow import Table
-from lineshaft.platform.historian.engine import Engine
-from lineshaft.platform.historian.hot import Hot
+from lineshaft.platform.historian.memory.hot import Hot
 from lineshaft.platform.historian.recorder import Recorder
 from lineshaft.platform.historian.settings import Settings
-from lineshaft.platform.historian.store import Snapshot, Store
+from lineshaft.platform.historian.store.table import Snapshot, Store
 from support.bus_in_memory import BusInMemory
 from support.frames import frame
 

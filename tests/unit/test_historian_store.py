@@ -10,8 +10,8 @@ from deltalake import DeltaTable
 from lineshaft.core.errors import ConfigError, Refused
 from lineshaft.core.reading import bad, to_us
 from lineshaft.platform.historian.arrow import SCHEMA, Table, to_table
-from lineshaft.platform.historian.hot import Hot
-from lineshaft.platform.historian.store import Store
+from lineshaft.platform.historian.memory.hot import Hot
+from lineshaft.platform.historian.store.table import Store
 from support.frames import Row, frame
 
 WRITER = "historian/stream"

@@ -15,9 +15,9 @@ from lineshaft.core.frame import Columns, pack_values
 from lineshaft.core.reading import GOOD, Reading, Status, Value, bad, uncertain
 from lineshaft.core.series import Aggregate, Buckets, Format, Series
 from lineshaft.platform.historian import asking
+from lineshaft.platform.historian.answers.export import FIELDS, write
 from lineshaft.platform.historian.arrow import as_table, from_table, to_table
 from lineshaft.platform.historian.block import Block, Points, join
-from lineshaft.platform.historian.export import FIELDS, write
 
 values = st.one_of(
     st.floats(),

@@ -1,13 +1,15 @@
 """Questions to the historian over the bus: how they travel, and who asks them."""
 
+import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 import msgspec
 import numpy as np
 
 from lineshaft.core.bus import Asks
-from lineshaft.core.errors import Refused
+from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.frame import Frame, decode_frame, encode_frame
 from lineshaft.core.reading import Reading, Status, Value
 from lineshaft.core.series import Aggregate, Buckets, Format, Series
@@ -47,6 +49,8 @@ class Export(msgspec.Struct, frozen=True):
 
 
 PATIENCE_S = 30.0
+STARTS_WITHIN_S = 5.0
+"""How long nobody may be there to answer before the asker is told so."""
 Question = Last | Raw | InBuckets | Export
 _Row = tuple[str, Value | None, Status, int, str]
 _encoder = msgspec.msgpack.Encoder()
@@ -186,5 +190,13 @@ class HistorianClient:
             yield part
 
     async def _ask(self, what: str, question: Question) -> bytes:
-        parts = self._bus.ask(f"historian.{what}", pack(question), PATIENCE_S)
-        return b"".join([part async for part in parts])
+        """Ask; a historian that is just being started again is waited for."""
+        limit = time.monotonic() + STARTS_WITHIN_S
+        while True:
+            parts = self._bus.ask(f"historian.{what}", pack(question), PATIENCE_S)
+            try:
+                return b"".join([part async for part in parts])
+            except Unreachable:
+                if time.monotonic() >= limit:
+                    raise
+                await asyncio.sleep(0.2)

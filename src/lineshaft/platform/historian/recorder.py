@@ -17,11 +17,11 @@ from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.event import Event, Severity, encode_event
 from lineshaft.core.frame import Frame, decode_frame
 from lineshaft.core.health import State
+from lineshaft.platform.historian.answers.engine import Engine
 from lineshaft.platform.historian.arrow import Table, to_table
 from lineshaft.platform.historian.block import Block
-from lineshaft.platform.historian.engine import Engine
 from lineshaft.platform.historian.settings import Settings
-from lineshaft.platform.historian.store import Snapshot
+from lineshaft.platform.historian.store.table import Snapshot
 
 log = logging.getLogger(__name__)
 

@@ -16,12 +16,12 @@ from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.health import EVERY_S, Health, State
 from lineshaft.core.series import History
 from lineshaft.platform.historian import asking
+from lineshaft.platform.historian.answers.engine import Engine
 from lineshaft.platform.historian.arrow import from_table, units_of
-from lineshaft.platform.historian.engine import Engine
-from lineshaft.platform.historian.hot import Hot
+from lineshaft.platform.historian.memory.hot import Hot
 from lineshaft.platform.historian.recorder import Recorder
 from lineshaft.platform.historian.settings import Settings
-from lineshaft.platform.historian.store import Store
+from lineshaft.platform.historian.store.table import Store
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lineshaft.cli import screen
-from lineshaft.cli.address import Target, look, parse
+from lineshaft.cli.machines.address import Target, look, parse
 from lineshaft.cli.plant import Plant, find
 from lineshaft.core.bus.server import find_program
 from lineshaft.core.errors import ConfigError, LineshaftError, NotFound, Unreachable

@@ -11,12 +11,12 @@ from lineshaft.core.errors import NotFound, Refused
 from lineshaft.core.name import select
 from lineshaft.core.reading import Reading, to_us
 from lineshaft.core.series import Aggregate, Buckets, Format, Series
-from lineshaft.platform.historian.aggregate import Span, aggregate
+from lineshaft.platform.historian.answers.aggregate import Span, aggregate
+from lineshaft.platform.historian.answers.export import write
 from lineshaft.platform.historian.arrow import Table, from_table, names_of, to_table
 from lineshaft.platform.historian.block import Block, Points, join
-from lineshaft.platform.historian.export import write
-from lineshaft.platform.historian.hot import Hot
-from lineshaft.platform.historian.store import Snapshot
+from lineshaft.platform.historian.memory.hot import Hot
+from lineshaft.platform.historian.store.table import Snapshot
 
 MOST_BUCKETS = 1_000_000
 _AT_ONCE_US = 8 * 86_400_000_000

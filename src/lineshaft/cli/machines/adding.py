@@ -13,7 +13,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Table
 
 from lineshaft.cli import screen
-from lineshaft.cli.address import Target, look, parse
+from lineshaft.cli.machines.address import Target, look, parse
 from lineshaft.core.errors import ConfigError, NotFound, Refused
 from lineshaft.core.name import check_name
 from lineshaft.core.point import Kind, Point

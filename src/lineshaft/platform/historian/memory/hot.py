@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lineshaft.core.frame import Columns, Frame
 from lineshaft.core.reading import Reading
 from lineshaft.platform.historian.block import Block, Points, join
-from lineshaft.platform.historian.last import LastValues
+from lineshaft.platform.historian.memory.last import LastValues
 
 Numbers = NDArray[np.uint32]
 BEGIN_OF_TIME = np.iinfo(np.int64).min

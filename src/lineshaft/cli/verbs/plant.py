@@ -1,0 +1,86 @@
+"""Verbs that start a plant or look at its configuration."""
+
+from lineshaft.cli.verbs.app import FILES, HERE, Data, Files, Level, app
+
+
+@app.command
+def demo(
+    *,
+    where: Data = HERE,
+    port: int = 8080,
+    remove: bool = False,
+    log: Level = "warning",
+) -> None:
+    """Start a demonstration plant of real protocol servers.
+
+    Example: `lineshaft demo`, and to delete it: `lineshaft demo --remove`
+
+    Parameters
+    ----------
+    port
+        Port of the page.
+    remove
+        Delete the demonstration plant with its history.
+    log
+        How much to say.
+
+    """
+    from lineshaft.cli import running
+
+    if remove:
+        running.remove_demo(where.data)
+    else:
+        running.demo(where.data, port, log)
+
+
+@app.command
+def up(*, where: Files = FILES, log: Level = "warning") -> None:
+    """Start the plant that lineshaft.toml describes.
+
+    Example: `lineshaft up --config plant/lineshaft.toml`
+
+    Parameters
+    ----------
+    log
+        How much to say.
+
+    """
+    from lineshaft.cli import running
+
+    running.up(where.config, where.data, log)
+
+
+@app.command
+def run(room: str, *, where: Files = FILES, log: Level = "warning") -> None:
+    """Run one room of a plant in this process: collector, historian or web.
+
+    Example: `lineshaft run historian`
+
+    Parameters
+    ----------
+    room
+        Which one.
+    log
+        How much to say.
+
+    """
+    from lineshaft.cli import running
+
+    running.run(room, where.config, where.data, log)
+
+
+@app.command
+def check(*, where: Files = FILES, json: bool = False) -> None:
+    """Check the configuration; tell all problems at once, each with its place.
+
+    Example: `lineshaft check --config plant/lineshaft.toml`
+
+    Parameters
+    ----------
+    json
+        Print JSON for programs.
+
+    """
+    from lineshaft.cli.checking import check as check_files
+
+    check_files(where.config, where.data, as_json=json)

@@ -1,0 +1,1 @@
+"""Answers about the past: readings, aggregates, exports."""

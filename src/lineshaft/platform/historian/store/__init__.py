@@ -1,0 +1,1 @@
+"""The durable store: a Delta Lake table, and its care."""
