@@ -9,11 +9,11 @@ import httpx
 import numpy as np
 
 from lineshaft.core.errors import NotFound, Unreachable
-from lineshaft.core.frame import encode_frame
+from lineshaft.core.frame import Frame, encode_frame
 from lineshaft.core.name import matches, place_of, subject_of
 from lineshaft.core.point import Point
 from lineshaft.core.process.tasks import beside
-from lineshaft.core.reading import GOOD, Reading, Status, Value
+from lineshaft.core.reading import GOOD, Status, Value
 from lineshaft.core.series import Aggregate, Buckets, Format, Series
 from lineshaft.web.api.app import Rooms, build_app
 from lineshaft.web.api.past import Archive
@@ -47,14 +47,15 @@ class PastInMemory:
     breaks_after: int | None = None
     """Parts of an export before the historian falls silent."""
 
-    async def last(self, pattern: str) -> list[Reading]:
+    async def last(self, pattern: str) -> Frame:
         self._answer()
         newest = {
-            name: Reading(name, value, status, time_us, "mm")
-            for name, time_us, value, status in sorted(self.rows, key=lambda r: r[1])
-            if matches(pattern, name)
+            row[0]: row
+            for row in sorted(self.rows, key=lambda row: row[1])
+            if matches(pattern, row[0])
         }
-        return list(newest.values())
+        said: list[Row] = [row[:3] for row in newest.values()]
+        return frame(said, statuses=[row[3] for row in newest.values()])
 
     async def raw(
         self, name: str, start_us: int, end_us: int, limit: int = 100_000
@@ -68,7 +69,12 @@ class PastInMemory:
         )
 
     async def buckets(
-        self, names: Sequence[str], start_us: int, end_us: int, every_us: int
+        self,
+        names: Sequence[str],
+        start_us: int,
+        end_us: int,
+        every_us: int,
+        wanted: Sequence[Aggregate] = tuple(Aggregate),
     ) -> list[Buckets]:
         self._answer()
         first = start_us // every_us * every_us

@@ -119,16 +119,16 @@ def test_every_aggregate_equals_the_naive_one(
     rows: list[Row], start: int, length: int, every: int, standing: int, now: int
 ) -> None:
     span = Span(start, start + length, every, standing, now)
-    found = aggregate(block_of(rows), span)
+    found = aggregate(block_of(rows), span, 1)
     for number, wanted in enumerate(naive(rows, span)):
         for name, value in wanted.items():
-            got = float(found[Aggregate(name)][number])
+            got = float(found[Aggregate(name)][0][number])
             assert got == pytest.approx(value, nan_ok=True, abs=1e-6), (name, number)
 
 
 def of(rows: list[Row], *, standing: int = 1000) -> dict[Aggregate, list[float]]:
-    found = aggregate(block_of(rows), Span(0, 40, 10, standing, NOW))
-    return {name: column.tolist() for name, column in found.items()}
+    found = aggregate(block_of(rows), Span(0, 40, 10, standing, NOW), 1)
+    return {name: column[0].tolist() for name, column in found.items()}
 
 
 def test_a_spike_of_one_reading_is_never_hidden() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,9 +21,11 @@ from hypothesis.stateful import (
 from typing_extensions import override
 
 from lineshaft.core.errors import NotFound, Refused
+from lineshaft.core.reading import GOOD, Value, bad
 from lineshaft.core.series import Aggregate, Format, Series
 from lineshaft.platform.historian.answers.aggregate import Span, aggregate
 from lineshaft.platform.historian.answers.engine import Engine
+from lineshaft.platform.historian.answers.partial import GATHERED
 from lineshaft.platform.historian.arrow import from_table, to_table, units_of
 from lineshaft.platform.historian.block import Block
 from lineshaft.platform.historian.memory.hot import Hot
@@ -134,7 +137,14 @@ class World(RuleBasedStateMachine):
         known = {name for name, _, _ in [*self.committed, *self.tail]}
         end = start + 5 * TICK
         names = sorted(known)
-        found = await_(self.engine.buckets(names, start, end, TICK)) if names else []
+        asked = (names, start, end, TICK)
+        found = await_(self.engine.buckets(*asked)) if names else []
+        gathered = (
+            await_(self.engine.buckets(*asked, sorted(GATHERED))) if names else []
+        )
+        for one, other in zip(found, gathered, strict=True):
+            for each in GATHERED - {Aggregate.FIRST, Aggregate.LAST}:
+                np.testing.assert_allclose(one.columns[each], other.columns[each])
         for name, buckets in zip(names, found, strict=True):
             begin = int(buckets.start[0])
             count = sum(
@@ -151,8 +161,59 @@ class World(RuleBasedStateMachine):
         newest: dict[str, int] = {}
         for name, when, _ in [*self.committed, *self.tail]:
             newest[name] = max(newest.get(name, 0), when)
-        said = {each.name: each.time_us for each in await_(self.engine.last("acme/*"))}
+        said = {
+            each.name: each.time_us
+            for each in await_(self.engine.last("acme/*")).readings()
+        }
         assert said == newest
+
+
+values = st.one_of(
+    st.floats(-1e6, 1e6), st.integers(-99, 99), st.booleans(), st.text(max_size=2)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(NAMES), st.integers(0, 200), values, st.booleans()),
+        min_size=1,
+        unique_by=lambda row: row[:2],
+        max_size=30,
+    ),
+    st.sampled_from([0, 10**6]),
+    st.integers(0, 30),
+    st.integers(0, 200),
+    st.integers(1, 60),
+)
+def test_what_is_gathered_equals_what_is_put_in_order_first(
+    said: list[tuple[str, int, Value, bool]],
+    most: int,
+    cut: int,
+    start: int,
+    every: int,
+) -> None:
+    """Part is in the table only, part in memory, too, and part not committed."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        hot = Hot(3600.0, most, None)
+        for number, came in enumerate([said[:cut], said[cut:]], 1):
+            statuses = [bad("x") if is_bad else GOOD for *_, is_bad in came]
+            hot.take(frame([row[:3] for row in came], statuses=statuses))
+            if number == 1 and came:
+                rows = to_table(hot.begin_commit(), hot.points)
+                store.append(rows, WRITER, {WRITER: number})
+                hot.end_commit(1)
+        engine = Engine(hot, store.advance(), 60.0)
+        asked = (NAMES, start, 210, every)
+        found = await_(engine.buckets(*asked))
+        gathered = await_(engine.buckets(*asked, sorted(GATHERED)))
+        for one, other in zip(found, gathered, strict=True):
+            assert one.start.tolist() == other.start.tolist()
+            for each in GATHERED:
+                np.testing.assert_allclose(
+                    one.columns[each], other.columns[each], atol=1e-6, err_msg=each
+                )
 
 
 def told(series: Series) -> list[tuple[int, object]]:
@@ -230,8 +291,8 @@ def test_a_span_divided_into_parts_gives_the_same_buckets(
         series = await_(engine.raw("acme/a", 0, end))
         block = Block(series.columns, series.texts, series.statuses)
         now = time.time_ns() // 1000
-        whole = aggregate(block, Span(start, end, every, 60_000_000, now))
+        whole = aggregate(block, Span(start, end, every, 60_000_000, now), 1)
         for name, column in whole.items():
             assert found.columns[name].tolist() == pytest.approx(
-                column.tolist(), nan_ok=True
+                column[0].tolist(), nan_ok=True
             ), name

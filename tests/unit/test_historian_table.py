@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lineshaft.core.errors import LineshaftError
 from lineshaft.core.frame import Columns, pack_values
-from lineshaft.core.reading import GOOD, Reading, Status, Value, bad, uncertain
+from lineshaft.core.reading import GOOD, Status, Value, bad, uncertain
 from lineshaft.core.series import Aggregate, Buckets, Format, Series
 from lineshaft.platform.historian import asking
 from lineshaft.platform.historian.answers.export import FIELDS, write
@@ -89,13 +89,6 @@ def test_a_series_comes_over_the_wire_unchanged(given_rows: list[Row]) -> None:
 
 
 @settings(deadline=None)
-@given(rows)
-def test_readings_come_over_the_wire_unchanged(given_rows: list[Row]) -> None:
-    sent = [Reading("a/b", value, status, time) for time, value, status in given_rows]
-    assert repr(asking.unpack_readings(asking.pack_readings(sent))) == repr(sent)
-
-
-@settings(deadline=None)
 @given(st.lists(st.floats(), max_size=5))
 def test_buckets_come_over_the_wire_unchanged(column: list[float]) -> None:
     start = np.arange(len(column), dtype=np.int64)
@@ -111,7 +104,6 @@ def test_buckets_come_over_the_wire_unchanged(column: list[float]) -> None:
 @pytest.mark.parametrize(
     "unpack",
     [
-        asking.unpack_readings,
         asking.unpack_buckets,
         lambda d: asking.unpack_series([d]),
     ],

@@ -70,12 +70,7 @@ class Columns:
 
     def numbers(self) -> NDArray[np.float64]:
         """Return each value as a float; NaN for strings and where there is none."""
-        result = np.full(len(self), np.nan)
-        floats = self.kind == KIND_FLOAT
-        result[floats] = self.bits[floats].view(np.float64)
-        whole = (self.kind == KIND_INT) | (self.kind == KIND_BOOL)
-        result[whole] = self.bits[whole]
-        return result
+        return numbers_of(self.kind, self.bits)
 
     def values(self, texts: Sequence[str]) -> list[Value | None]:
         """Return each value as it was said."""
@@ -132,6 +127,15 @@ class Frame:
         for point, value, status, time in rows:
             name, unit = self.names[point], self.units[point]
             yield Reading(name, value, self.statuses[status], time, unit)
+
+
+def numbers_of(kind: NDArray[np.uint8], bits: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return each value as a float; NaN for strings and where there is none."""
+    result = bits.view(np.float64).copy()
+    whole = (kind == KIND_INT) | (kind == KIND_BOOL)
+    result[whole] = bits[whole]
+    result[(kind == KIND_NONE) | (kind == KIND_STRING)] = np.nan
+    return result
 
 
 def pack_values(

@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lineshaft.core.frame import Columns
-from lineshaft.core.reading import Reading, Status
+from lineshaft.core.frame import Columns, Frame
+from lineshaft.core.reading import Status
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +47,7 @@ class Buckets:
     `start` holds the begin of each bucket (microseconds since 1970 UTC, multiples of
     `every_us`) of the asked span, also of those without readings: their count is 0
     and their aggregates are NaN, which is how a gap is seen. Bad readings count for
-    nothing but `good`.
+    nothing but `good`. `columns` has what was asked for.
     """
 
     name: str
@@ -73,7 +73,7 @@ class History(Protocol):
     has an empty past. `Unreachable` when the historian does not answer.
     """
 
-    async def last(self, pattern: str) -> list[Reading]:
+    async def last(self, pattern: str) -> Frame:
         """Return the newest reading of each point that the pattern means."""
 
     async def raw(
@@ -82,9 +82,18 @@ class History(Protocol):
         """Return every reading of the span, the oldest `limit` of them."""
 
     async def buckets(
-        self, names: Sequence[str], start_us: int, end_us: int, every_us: int
+        self,
+        names: Sequence[str],
+        start_us: int,
+        end_us: int,
+        every_us: int,
+        wanted: Sequence[Aggregate] = tuple(Aggregate),
     ) -> list[Buckets]:
-        """Return all aggregates of each point over buckets of `every_us`."""
+        """Return aggregates of each point over buckets of `every_us`.
+
+        `TIME_MEAN` and `GOOD` need each reading in its order; without them many
+        points and long spans are answered much faster.
+        """
 
     def export(
         self, pattern: str, start_us: int, end_us: int, form: Format

@@ -111,6 +111,22 @@ def names_of(table: Table) -> tuple[list[str], NDArray[np.int64]]:
     return list(names), positions
 
 
+def table_columns(table: Table) -> dict[str, NDArray[np.float64]]:
+    """Return the columns of numbers of a table; NaN for what is null.
+
+    Times in microseconds lose nothing before the year 2255.
+    """
+    return {
+        name: np.asarray(_number(table[name]))
+        for name in table.column_names
+        if name != "name"
+    }
+
+
+def _number(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(pa.float64(), safe=False).fill_null(float("nan"))
+
+
 def units_of(table: Table) -> list[str]:
     """Return the unit of each row."""
     units: list[str] = table["unit"].to_pylist()

@@ -11,7 +11,6 @@ import numpy as np
 from lineshaft.core.bus import Asks
 from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.frame import Frame, decode_frame, encode_frame
-from lineshaft.core.reading import Reading, Status, Value
 from lineshaft.core.series import Aggregate, Buckets, Format, Series
 
 
@@ -37,6 +36,7 @@ class InBuckets(msgspec.Struct, frozen=True):
     start_us: int
     end_us: int
     every_us: int
+    wanted: tuple[Aggregate, ...] = tuple(Aggregate)
 
 
 class Export(msgspec.Struct, frozen=True):
@@ -52,35 +52,21 @@ PATIENCE_S = 30.0
 STARTS_WITHIN_S = 5.0
 """How long nobody may be there to answer before the asker is told so."""
 Question = Last | Raw | InBuckets | Export
-_Row = tuple[str, Value | None, Status, int, str]
 _encoder = msgspec.msgpack.Encoder()
-_readings = msgspec.msgpack.Decoder(list[_Row])
 
 
 class _Buckets(msgspec.Struct, array_like=True):
-    name: str
-    unit: str
+    names: tuple[str, ...]
+    units: tuple[str, ...]
     every_us: int
     start: bytes
     columns: dict[Aggregate, bytes]
+    """Of each a line of buckets for each name."""
 
 
 def pack(message: object) -> bytes:
     """Return a question as MessagePack."""
     return _encoder.encode(message)
-
-
-def pack_readings(readings: list[Reading]) -> bytes:
-    """Return readings as MessagePack."""
-    return _encoder.encode(
-        [(r.name, r.value, r.status, r.time_us, r.unit) for r in readings]
-    )
-
-
-def unpack_readings(data: bytes) -> list[Reading]:
-    """Return what `pack_readings` was given; `Refused` for anything else."""
-    with _translated():
-        return [Reading(*row) for row in _readings.decode(data)]
 
 
 def pack_series(series: Series) -> bytes:
@@ -108,45 +94,46 @@ def unpack_series(parts: list[bytes]) -> Series:
     return Series(name, unit, frame.texts, frame.statuses, frame.columns, more)
 
 
-def pack_buckets(buckets: list[Buckets]) -> bytes:
-    """Return buckets as MessagePack with columns of little-endian numbers."""
+def pack_buckets(buckets: Sequence[Buckets]) -> bytes:
+    """Return answers to one question as MessagePack with columns of numbers."""
+    first = buckets[0] if buckets else Buckets("", "", 0, np.empty(0, np.int64), {})
+    columns = {
+        name: np.stack([each.columns[name] for each in buckets]).astype("<f8").tobytes()
+        for name in first.columns
+    }
     return _encoder.encode(
-        [
-            _Buckets(
-                each.name,
-                each.unit,
-                each.every_us,
-                each.start.astype("<i8").tobytes(),
-                {
-                    name: column.astype("<f8").tobytes()
-                    for name, column in each.columns.items()
-                },
-            )
-            for each in buckets
-        ]
+        _Buckets(
+            tuple(each.name for each in buckets),
+            tuple(each.unit for each in buckets),
+            first.every_us,
+            first.start.astype("<i8").tobytes(),
+            columns,
+        )
     )
 
 
 def unpack_buckets(data: bytes) -> list[Buckets]:
     """Return what `pack_buckets` was given; `Refused` for anything else."""
     with _translated():
-        return _buckets_of(data)
-
-
-def _buckets_of(data: bytes) -> list[Buckets]:
-    return [
-        Buckets(
-            each.name,
-            each.unit,
-            each.every_us,
-            np.frombuffer(each.start, "<i8"),
-            {
-                name: np.frombuffer(column, "<f8")
-                for name, column in each.columns.items()
-            },
-        )
-        for each in msgspec.msgpack.decode(data, type=list[_Buckets])
-    ]
+        wire = msgspec.msgpack.decode(data, type=_Buckets)
+        start = np.frombuffer(wire.start, "<i8")
+        shape = (len(wire.names), len(start))
+        columns = {
+            name: np.frombuffer(column, "<f8").reshape(shape)
+            for name, column in wire.columns.items()
+        }
+        return [
+            Buckets(
+                name,
+                unit,
+                wire.every_us,
+                start,
+                {each: column[line] for each, column in columns.items()},
+            )
+            for line, (name, unit) in enumerate(
+                zip(wire.names, wire.units, strict=True)
+            )
+        ]
 
 
 @contextlib.contextmanager
@@ -163,9 +150,9 @@ class HistorianClient:
     def __init__(self, bus: Asks) -> None:
         self._bus = bus
 
-    async def last(self, pattern: str) -> list[Reading]:
+    async def last(self, pattern: str) -> Frame:
         """Return the newest reading of each point; see `History.last`."""
-        return unpack_readings(await self._ask("last", Last(pattern)))
+        return decode_frame(await self._ask("last", Last(pattern)))
 
     async def raw(
         self, name: str, start_us: int, end_us: int, limit: int = 100_000
@@ -175,10 +162,15 @@ class HistorianClient:
         return unpack_series([await self._ask("raw", question)])
 
     async def buckets(
-        self, names: Sequence[str], start_us: int, end_us: int, every_us: int
+        self,
+        names: Sequence[str],
+        start_us: int,
+        end_us: int,
+        every_us: int,
+        wanted: Sequence[Aggregate] = tuple(Aggregate),
     ) -> list[Buckets]:
-        """Return all aggregates over buckets; see `History.buckets`."""
-        question = InBuckets(tuple(names), start_us, end_us, every_us)
+        """Return aggregates over buckets; see `History.buckets`."""
+        question = InBuckets(tuple(names), start_us, end_us, every_us, tuple(wanted))
         return unpack_buckets(await self._ask("buckets", question))
 
     async def export(

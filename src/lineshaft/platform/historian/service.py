@@ -13,6 +13,7 @@ import msgspec
 
 from lineshaft.core.bus import Answer, Bus
 from lineshaft.core.errors import Refused, Unreachable
+from lineshaft.core.frame import encode_frame
 from lineshaft.core.health import EVERY_S, Health, State
 from lineshaft.core.series import History
 from lineshaft.platform.historian import asking
@@ -91,7 +92,7 @@ class Historian:
     async def _last(self, data: bytes) -> AsyncIterator[bytes]:
         question = _question(data, asking.Last)
         readings = await self._engine.last(question.pattern)
-        for part in _parts(asking.pack_readings(readings)):
+        for part in _parts(encode_frame(readings)):
             yield part
 
     async def _raw(self, data: bytes) -> AsyncIterator[bytes]:
@@ -105,7 +106,11 @@ class Historian:
     async def _buckets(self, data: bytes) -> AsyncIterator[bytes]:
         question = _question(data, asking.InBuckets)
         buckets = await self._engine.buckets(
-            question.names, question.start_us, question.end_us, question.every_us
+            question.names,
+            question.start_us,
+            question.end_us,
+            question.every_us,
+            question.wanted,
         )
         for part in _parts(await asyncio.to_thread(asking.pack_buckets, buckets)):
             yield part

@@ -242,12 +242,12 @@ class Live:
         """Ask the historian for the last values, until it is there."""
         while True:
             try:
-                readings = await self._history.last("**")
+                known = await self._history.last("**")
             except (Unreachable, NotFound) as trouble:
                 log.debug("last values: %s", trouble)
                 await asyncio.sleep(RETRY_S)
                 continue
-            self._recalled(readings)
+            self._recalled(list(known.readings()))
             return
 
     def _recalled(self, readings: Sequence[Reading]) -> None:

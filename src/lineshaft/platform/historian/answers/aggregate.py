@@ -14,12 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lineshaft.core.reading import Quality
 from lineshaft.core.series import Aggregate
 from lineshaft.platform.historian.block import Block
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+_OF_READINGS = (
+    Aggregate.MIN,
+    Aggregate.MAX,
+    Aggregate.MEAN,
+    Aggregate.FIRST,
+    Aggregate.LAST,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,82 +46,72 @@ class Span:
         return first + np.arange(count + 1, dtype=np.int64) * self.every_us
 
 
-def aggregate(block: Block, span: Span) -> dict[Aggregate, Floats]:
-    """Return each aggregate of each bucket.
+def aggregate(block: Block, span: Span, points: int) -> dict[Aggregate, Floats]:
+    """Return each aggregate, a line of buckets for each point.
 
-    `block` holds the readings of one point in order of time, from `standing_us`
-    before the first bucket on.
+    `block` holds readings in order of point and time, from `standing_us` before the
+    first bucket on; its points are counted from 0 and less than `points`.
     """
     edges = span.edges()
-    bad, good = _qualities(block)
     numbers = block.columns.numbers()
+    bad = block.is_bad()
     numbers[bad] = np.nan
     # The sum of the largest floats is infinite, and that is the answer then.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        result = _of_readings(block.columns.time, numbers, bad, edges)
-        result |= _of_time(block.columns.time, numbers, bad, good, span, edges)
-    return result
-
-
-def _qualities(block: Block) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    quality = [status.quality for status in block.statuses] or [Quality.BAD]
-    bad = np.array([each is Quality.BAD for each in quality])
-    good = np.array([each is Quality.GOOD for each in quality])
-    return bad[block.columns.status], good[block.columns.status]
+        result = _of_readings(block, numbers, span, points)
+        result |= _of_time(block, numbers, span, points)
+    return {
+        name: column.reshape(points, len(edges) - 1) for name, column in result.items()
+    }
 
 
 def _of_readings(
-    time: Integers, numbers: Floats, bad: NDArray[np.bool_], edges: Integers
+    block: Block, numbers: Floats, span: Span, points: int
 ) -> dict[Aggregate, Floats]:
     """Return what depends on the readings inside each bucket only."""
+    edges = span.edges()
     buckets = len(edges) - 1
+    time = block.columns.time
     inside = (time >= edges[0]) & (time < edges[-1])
-    heard = np.searchsorted(time[inside & ~bad], edges)
+    bucket = (time - edges[0]) // span.every_us
+    bucket += block.columns.point * np.int64(buckets)
+    heard = np.bincount(bucket[inside & ~block.is_bad()], minlength=points * buckets)
     usable = inside & ~np.isnan(numbers)
-    value = numbers[usable]
-    bounds = np.searchsorted(time[usable], edges)
-    filled = np.flatnonzero(np.diff(bounds))
-    begins, ends = bounds[filled], bounds[filled + 1]
-    result = {
-        name: np.full(buckets, np.nan)
-        for name in (
-            Aggregate.MIN,
-            Aggregate.MAX,
-            Aggregate.MEAN,
-            Aggregate.FIRST,
-            Aggregate.LAST,
-        )
-    }
-    if len(filled):
+    value, where = numbers[usable], bucket[usable]
+    begins = np.flatnonzero(np.diff(where, prepend=-1))
+    ends = np.append(begins[1:], len(where))
+    result = {name: np.full(points * buckets, np.nan) for name in _OF_READINGS}
+    if len(begins):
+        filled = where[begins]
         result[Aggregate.MIN][filled] = np.minimum.reduceat(value, begins)
         result[Aggregate.MAX][filled] = np.maximum.reduceat(value, begins)
         total = np.add.reduceat(value, begins)
         result[Aggregate.MEAN][filled] = total / (ends - begins)
         result[Aggregate.FIRST][filled] = value[begins]
         result[Aggregate.LAST][filled] = value[ends - 1]
-    result[Aggregate.COUNT] = np.diff(heard).astype(np.float64)
+    result[Aggregate.COUNT] = heard.astype(np.float64)
     return result
 
 
 def _of_time(
-    time: Integers,
-    numbers: Floats,
-    bad: NDArray[np.bool_],
-    good: NDArray[np.bool_],
-    span: Span,
-    edges: Integers,
+    block: Block, numbers: Floats, span: Span, points: int
 ) -> dict[Aggregate, Floats]:
     """Return what depends on how long each value stood."""
+    edges = span.edges()
+    time, point = block.columns.time, block.columns.point
     limit = min(int(edges[-1]), span.now_us)
-    until = np.minimum(np.append(time[1:], limit), limit)
-    stands = np.where(bad, until, np.minimum(until, time + span.standing_us))
-    stands = np.maximum(stands, time)
-    pieces = _cut(time, stands, edges)
+    follows = np.minimum(np.append(time[1:], limit), limit)
+    follows[np.append(point[1:] != point[:-1], np.ones(min(1, len(point)), bool))] = (
+        limit
+    )
+    stands = np.minimum(follows, time + span.standing_us)
+    stands = np.maximum(np.where(block.is_bad(), follows, stands), time)
+    pieces = _cut(block, stands, edges, points)
     known = pieces.area(np.ones(len(time)))
     valued = pieces.area((~np.isnan(numbers)).astype(np.float64))
     weighted = pieces.area(np.nan_to_num(numbers, posinf=np.inf, neginf=-np.inf))
-    well = pieces.area(good.astype(np.float64))
-    passed = (np.minimum(edges[1:], limit) - edges[:-1]) / 1e6
+    well = pieces.area(block.is_good().astype(np.float64))
+    passed = np.tile((np.minimum(edges[1:], limit) - edges[:-1]) / 1e6, points)
     time_mean = np.where(valued > 0, weighted / valued, np.nan)
     share = np.where(known > 0, np.minimum(well / passed, 1.0), np.nan)
     return {Aggregate.TIME_MEAN: time_mean, Aggregate.GOOD: share}
@@ -141,9 +137,10 @@ class _Pieces:
         return total.astype(np.float64, copy=False)
 
 
-def _cut(begin: Integers, end: Integers, edges: Integers) -> _Pieces:
+def _cut(block: Block, end: Integers, edges: Integers, points: int) -> _Pieces:
     """Return the pieces of steps that follow each other without overlap."""
-    begin = np.clip(begin, edges[0], edges[-1])
+    buckets = len(edges) - 1
+    begin = np.clip(block.columns.time, edges[0], edges[-1])
     end = np.clip(end, edges[0], edges[-1])
     steps = np.flatnonzero(end > begin)
     first = np.searchsorted(edges, begin[steps], "right") - 1
@@ -154,4 +151,5 @@ def _cut(begin: Integers, end: Integers, edges: Integers) -> _Pieces:
     length = np.minimum(end[step], edges[bucket + 1]) - np.maximum(
         begin[step], edges[bucket]
     )
-    return _Pieces(step, bucket, length / 1e6, len(edges) - 1)
+    bucket += block.columns.point[step] * np.int64(buckets)
+    return _Pieces(step, bucket, length / 1e6, points * buckets)

@@ -2,25 +2,34 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from time import time_ns
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lineshaft.core.errors import NotFound, Refused
+from lineshaft.core.frame import Frame
 from lineshaft.core.name import select
-from lineshaft.core.reading import Reading, to_us
+from lineshaft.core.reading import to_us
 from lineshaft.core.series import Aggregate, Buckets, Format, Series
-from lineshaft.platform.historian.answers.aggregate import Span, aggregate
+from lineshaft.platform.historian.answers.aggregate import Floats, Span, aggregate
 from lineshaft.platform.historian.answers.export import write
-from lineshaft.platform.historian.arrow import Table, from_table, names_of, to_table
-from lineshaft.platform.historian.block import Block, Points, join
+from lineshaft.platform.historian.answers.partial import GATHERED
+from lineshaft.platform.historian.answers.past import Past, look
+from lineshaft.platform.historian.arrow import Table, to_table
+from lineshaft.platform.historian.block import Points
 from lineshaft.platform.historian.memory.hot import Hot
+from lineshaft.platform.historian.memory.packed import Packed
 from lineshaft.platform.historian.store.table import Snapshot
 
 MOST_BUCKETS = 1_000_000
 _AT_ONCE_US = 8 * 86_400_000_000
 _DAY_US = 86_400_000_000
+_AT_ONCE = 4_000_000
+"""How many readings, if each point has one a second, are aggregated at once."""
+_MOST_PATTERNS = 256
 _EXPORT_READINGS = 2_000_000
 """How many readings, if each point has one a second, are exported at once."""
 
@@ -35,44 +44,89 @@ class Engine:
         self.changing = asyncio.Lock()
         """Held by whoever changes the table, until `snapshot` shows the change."""
         self._standing_us = int(standing_s * 1e6)
+        self._chosen: dict[str, _Chosen] = {}
 
-    async def last(self, pattern: str) -> list[Reading]:
+    async def last(self, pattern: str) -> Frame:
         """Return the newest reading of each point; see `History.last`."""
+        chosen = self._select(pattern)
+        block = self.hot.last(chosen.numbers)
+        names, units = chosen.names, chosen.units
+        if len(block) < len(names):  # some are known, but nothing was heard of them
+            points = self.hot.points
+            heard = block.columns.point.tolist()
+            names = tuple(points.names[each] for each in heard)
+            units = tuple(points.units[each] for each in heard)
+        columns = replace(block.columns, point=np.arange(len(names), dtype=np.uint32))
+        statuses = block.statuses
+        return Frame("historian", "", 0, names, units, block.texts, statuses, columns)
+
+    def _select(self, pattern: str) -> "_Chosen":
+        """Return the points that a pattern means; asked again, it costs nothing."""
         points = self.hot.points
-        chosen = select(pattern, points.names)
-        numbers = [points.number(name) for name in chosen]
-        found = [self.hot.last(number) for number in numbers if number is not None]
-        return [reading for reading in found if reading is not None]
+        known = self._chosen.get(pattern)
+        if known is None or known.changes != points.changes:
+            names = tuple(select(pattern, points.names))
+            numbers = [points.number(name) for name in names]
+            known = _Chosen(
+                points.changes,
+                names,
+                tuple(points.units[each] for each in numbers if each is not None),
+                np.array(numbers, np.uint32),
+            )
+            self._chosen[pattern] = known
+            if len(self._chosen) > _MOST_PATTERNS:
+                del self._chosen[next(iter(self._chosen))]
+        return known
 
     async def raw(
         self, name: str, start_us: int, end_us: int, limit: int = 100_000
     ) -> Series:
         """Return every reading of the span; see `History.raw`."""
-        [past] = await self._past([name], start_us, end_us, limit + 1)
-        rows = past.columns.take(slice(limit))
-        number = self.hot.points.number(name)
-        unit = self.hot.points.units[number] if number is not None else ""
-        more = len(past) > limit
-        return Series(name, unit, past.texts, past.statuses, rows, more)
+        past = look(self.hot, self.snapshot, [name], (start_us, end_us))
+        found = await asyncio.to_thread(past.rows, limit + 1)
+        rows = found.columns.take(slice(limit))
+        more = len(found) > limit
+        return Series(name, self._unit(name), found.texts, found.statuses, rows, more)
 
     async def buckets(
-        self, names: Sequence[str], start_us: int, end_us: int, every_us: int
+        self,
+        names: Sequence[str],
+        start_us: int,
+        end_us: int,
+        every_us: int,
+        wanted: Sequence[Aggregate] = tuple(Aggregate),
     ) -> list[Buckets]:
-        """Return all aggregates over buckets; see `History.buckets`."""
+        """Return aggregates over buckets; see `History.buckets`."""
         count = -(-(end_us - start_us) // every_us) if every_us > 0 else 0
         if not 0 < count <= MOST_BUCKETS:
             raise Refused(
                 f"the span has {max(0, count)} buckets, it must have 1 to "
                 f"{MOST_BUCKETS}; ask for longer ones or a shorter span"
             )
-        parts: list[list[Buckets]] = []
-        step = max(_AT_ONCE_US // every_us, 1) * every_us
+        different = list(dict.fromkeys(names))
+        asked = _Asked(different, every_us, tuple(wanted), time_ns() // 1000)
         begin = start_us // every_us * every_us
-        while begin < end_us:
-            stop = min(begin + step, end_us)
-            parts.append(await self._buckets(names, begin, stop, every_us))
-            begin += step
-        return [_chained([part[each] for part in parts]) for each in range(len(names))]
+        step = max(_AT_ONCE_US // every_us, 1) * every_us
+        parts = [
+            await self._buckets(asked, (each, min(each + step, end_us)))
+            for each in range(begin, end_us, step)
+        ]
+        start = Span(begin, end_us, every_us, 0, 0).edges()[:-1]
+        columns = {
+            each: np.concatenate([part[each] for part in parts], axis=1)
+            for each in asked.wanted
+        }
+        line = {name: position for position, name in enumerate(different)}
+        return [
+            Buckets(
+                name,
+                self._unit(name),
+                every_us,
+                start,
+                {each: column[line[name]] for each, column in columns.items()},
+            )
+            for name in names
+        ]
 
     async def export(
         self, pattern: str, start_us: int, end_us: int, form: Format
@@ -95,68 +149,58 @@ class Engine:
             yield rest
 
     async def _table(self, names: Sequence[str], start_us: int, end_us: int) -> Table:
-        past = await self._past(names, start_us, end_us)
+        past = look(self.hot, self.snapshot, names, (start_us, end_us))
         points = Points()
         points.add(names, [self._unit(name) for name in names])
-        for number, block in enumerate(past):
-            block.columns.point[:] = number
-        return to_table(join(past), points)
+        return to_table(await asyncio.to_thread(past.rows), points)
 
     def _unit(self, name: str) -> str:
         number = self.hot.points.number(name)
         return "" if number is None else self.hot.points.units[number]
 
     async def _buckets(
-        self, names: Sequence[str], start_us: int, end_us: int, every_us: int
-    ) -> list[Buckets]:
+        self, asked: "_Asked", span: tuple[int, int]
+    ) -> dict[Aggregate, Floats]:
+        """Return a line of buckets for each name."""
+        edges = Span(*span, asked.every_us, 0, 0).edges()
+        if GATHERED.issuperset(asked.wanted):
+            past = look(self.hot, self.snapshot, asked.names, span)
+            count = len(asked.names)
+            gathered = await asyncio.to_thread(past.gather, count, edges, asked.wanted)
+            return gathered.result(asked.wanted)
         # What stands at the beginning was said before it.
-        past = await self._past(names, start_us - self._standing_us, end_us)
-        now_us = time_ns() // 1000
-        span = Span(start_us, end_us, every_us, self._standing_us, now_us)
-        starts = span.edges()[:-1]
+        begin = span[0] - self._standing_us
+        lines = Span(*span, asked.every_us, self._standing_us, asked.now_us)
+        at_once = max(_AT_ONCE // max((span[1] - begin) // 1_000_000, 1), 1)
+        parts = []
+        for first in range(0, len(asked.names), at_once):
+            names = asked.names[first : first + at_once]
+            past = look(self.hot, self.snapshot, names, (begin, span[1]))
+            parts.append(await asyncio.to_thread(_aggregate, past, lines, len(names)))
+        return {
+            each: np.concatenate([part[each] for part in parts])
+            for each in asked.wanted
+        }
 
-        def calculate() -> list[Buckets]:
-            return [
-                Buckets(name, self._unit(name), every_us, starts, aggregate(each, span))
-                for name, each in zip(names, past, strict=True)
-            ]
 
-        return await asyncio.to_thread(calculate)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chosen:
+    """What a pattern means, as long as points are the same."""
 
-    async def _past(
-        self, names: Sequence[str], start_us: int, end_us: int, limit: int | None = None
-    ) -> list[Block]:
-        """Return the readings of each point in the span, in order of time.
+    changes: int
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    numbers: NDArray[np.uint32]
 
-        The table and memory are looked at in one moment: before the first `await`.
-        """
-        snapshot = self.snapshot
-        self.hot.sort_tail()
-        in_memory: dict[str, Block] = {}
-        cold_until: dict[str, int] = {}
-        for name in names:
-            number = self.hot.points.number(name)
-            if number is None:
-                cold_until[name], in_memory[name] = end_us, join([])
-                continue
-            cold = min(max(self.hot.cold_until(number) + 1, start_us), end_us)
-            cold_until[name] = cold
-            late = self.hot.uncommitted(number, start_us, cold)
-            in_memory[name] = join([late, self.hot.behind(number, cold, end_us)])
-        asked = [name for name in names if cold_until[name] > start_us]
-        rows: dict[str, Block] = {}
-        if asked:
-            stop = max(cold_until[name] for name in asked)
-            only = limit if len(asked) == 1 else None
-            rows = await asyncio.to_thread(
-                _read, snapshot, asked, (start_us, stop), only
-            )
-        past = []
-        for name in names:
-            block = rows.get(name)
-            kept = [] if block is None else [_until(block, cold_until[name])]
-            past.append(_in_order(join([*kept, in_memory[name]])))
-        return past
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """What is asked for in buckets; the names are different."""
+
+    names: list[str]
+    every_us: int
+    wanted: tuple[Aggregate, ...]
+    now_us: int
 
 
 class _Parts:
@@ -169,34 +213,20 @@ class _Parts:
             yield self.table
 
 
-def _read(
-    snapshot: Snapshot, names: Sequence[str], span: tuple[int, int], limit: int | None
-) -> dict[str, Block]:
-    table = snapshot.read(names, *span, limit)
-    found, positions = names_of(table)
-    if len(found) <= 1:
-        return {name: from_table(table) for name in found}
-    whole = from_table(table)
-    order = np.argsort(positions, kind="stable")
-    ordered = whole.columns.take(order)
-    bounds = np.searchsorted(positions[order], np.arange(len(found) + 1)).tolist()
-    return {
-        name: Block(
-            ordered.take(slice(bounds[number], bounds[number + 1])),
-            whole.texts,
-            whole.statuses,
-        )
-        for number, name in enumerate(found)
-    }
+def _aggregate(past: Past, span: Span, points: int) -> dict[Aggregate, Floats]:
+    return aggregate(past.rows(), span, points)
 
 
 def _days(
-    snapshot: Snapshot, blocks: Sequence[Block], span: tuple[int, int]
+    snapshot: Snapshot, memory: Sequence[Packed], span: tuple[int, int]
 ) -> list[int]:
     """Return the begin of each day of the span that has readings."""
     days = {to_us(datetime.combine(day, time(), UTC)) for day in snapshot.days()}
-    for block in blocks:
-        days.update((np.unique(block.columns.time // _DAY_US) * _DAY_US).tolist())
+    for packed in memory:
+        # Without a table of times it reaches over little more than an hour.
+        ends = np.array([packed.first_us, packed.last_us])
+        times = ends if packed.times is None else packed.times
+        days.update((np.unique(times // _DAY_US) * _DAY_US).tolist())
     return sorted(day for day in days if span[0] - _DAY_US < day < span[1])
 
 
@@ -210,25 +240,3 @@ def _steps(
             stop = min(begin + length, day + _DAY_US, span[1])
             if max(begin, span[0]) < stop:
                 yield max(begin, span[0]), stop
-
-
-def _until(block: Block, end_us: int) -> Block:
-    rows = slice(int(np.searchsorted(block.columns.time, end_us)))
-    return Block(block.columns.take(rows), block.texts, block.statuses)
-
-
-def _in_order(block: Block) -> Block:
-    order = np.argsort(block.columns.time, kind="stable")
-    columns = block.columns.take(order)
-    columns.point[:] = 0
-    return Block(columns, block.texts, block.statuses)
-
-
-def _chained(parts: Sequence[Buckets]) -> Buckets:
-    first = parts[0]
-    columns = {
-        each: np.concatenate([part.columns[each] for part in parts])
-        for each in Aggregate
-    }
-    start = np.concatenate([part.start for part in parts])
-    return Buckets(first.name, first.unit, first.every_us, start, columns)

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lineshaft.core.frame import Columns, Frame
-from lineshaft.core.reading import Reading
 from lineshaft.platform.historian.block import Block, Points, join
 from lineshaft.platform.historian.memory.last import LastValues
+from lineshaft.platform.historian.memory.packed import Packed, pack
 
 Numbers = NDArray[np.uint32]
 BEGIN_OF_TIME = np.iinfo(np.int64).min
@@ -35,9 +35,9 @@ class Hot:
         self._cold_until = np.empty(0, np.int64)
         self._loose: list[Block] = []
         self._loose_count = 0
-        self._sealed: list[Block] = []
-        self._committing: Block | None = None
-        self._recent: deque[tuple[int, Block]] = deque()
+        self._sealed: list[Packed] = []
+        self._committing: Packed | None = None
+        self._recent: deque[tuple[int, Packed]] = deque()
         self._last = LastValues()
         self._numbers_of: dict[str, tuple[tuple[str, ...], tuple[str, ...], Numbers]]
         self._numbers_of = {}
@@ -74,55 +74,50 @@ class Hot:
     @property
     def readings(self) -> int:
         """Return how many readings are in memory."""
-        return self.tail_readings + sum(len(block) for _, block in self._recent)
+        return self.tail_readings + sum(len(packed) for _, packed in self._recent)
 
-    def blocks(self) -> list[Block]:
-        """Return all that is in memory."""
+    def blocks(self) -> list[Packed]:
+        """Return all that is in memory, what came last at the end."""
+        self.sort_tail()
+        return [*(packed for _, packed in self._recent), *self.tail()]
+
+    def tail(self) -> list[Packed]:
+        """Return what is not committed, what came last at the end."""
+        self.sort_tail()
         committing = [self._committing] if self._committing else []
-        recent = [block for _, block in self._recent]
-        return [*recent, *committing, *self._sealed, *self._loose]
+        return [*committing, *self._sealed]
 
     def begin_commit(self) -> Block:
         """Return the tail, sorted, to be committed; it stays queryable."""
         if self._committing is None:
             self.sort_tail()
-            self._committing = join(self._sealed).sorted()
+            if not self._sealed:
+                return join([])
+            self._committing = _together(self._sealed)
             self._sealed = []
-        return self._committing
+        return self._committing.block()
 
     def end_commit(self, now_us: int) -> None:
         """Count what `begin_commit` returned as committed."""
-        if self._committing is not None and len(self._committing):
+        if self._committing is not None:
             self._recent.append((now_us, self._committing))
         self._committing = None
-        held = sum(len(block) for _, block in self._recent)
+        held = sum(len(packed) for _, packed in self._recent)
         while self._recent and (
             held > self._most or self._recent[0][0] < now_us - self._window_us
         ):
-            _, block = self._recent.popleft()
-            held -= len(block)
-            columns = block.columns
-            np.maximum.at(self._cold_until, columns.point, columns.time)
+            _, packed = self._recent.popleft()
+            held -= len(packed)
+            cold = self._cold_until[packed.points]
+            self._cold_until[packed.points] = np.maximum(cold, packed.last_times())
 
-    def cold_until(self, number: int) -> int:
-        """Return up to which source time a point's past is in the table."""
-        return int(self._cold_until[number])
+    def cold_until(self, numbers: Numbers) -> NDArray[np.int64]:
+        """Return up to which source time each point's past is in the table."""
+        return self._cold_until[numbers]
 
-    def behind(self, number: int, start_us: int, end_us: int) -> Block:
-        """Return a point's readings in memory in `[start_us, end_us)`.
-
-        Complete for times behind `cold_until`.
-        """
-        recent = [block.of(number, start_us, end_us) for _, block in self._recent]
-        return join([*recent, *self._tail(number, start_us, end_us)])
-
-    def uncommitted(self, number: int, start_us: int, end_us: int) -> Block:
-        """Return a point's readings of the tail in `[start_us, end_us)`."""
-        return join(self._tail(number, start_us, end_us))
-
-    def last(self, number: int) -> Reading | None:
-        """Return a point's newest reading by source time, if one is known."""
-        return self._last.of(number, self.points)
+    def last(self, numbers: Numbers) -> Block:
+        """Return the newest reading by source time of each point that has one."""
+        return self._last.of(numbers)
 
     def restore_last(
         self, names: Sequence[str], units: Sequence[str], of: Block
@@ -140,21 +135,6 @@ class Hot:
         )
         self._last.take(numbers, Block(one_each, of.texts, of.statuses))
 
-    def _tail(self, number: int, start_us: int, end_us: int) -> list[Block]:
-        committing = [self._committing] if self._committing else []
-        found = [
-            block.of(number, start_us, end_us) for block in (*committing, *self._sealed)
-        ]
-        for block in self._loose:
-            columns = block.columns
-            rows = np.flatnonzero(
-                (columns.point == number)
-                & (columns.time >= start_us)
-                & (columns.time < end_us)
-            )
-            found.append(Block(columns.take(rows), block.texts, block.statuses))
-        return found
-
     def sort_tail(self) -> None:
         """Put what came since the last time in order, so that it is found fast.
 
@@ -163,11 +143,11 @@ class Hot:
         if not self._loose:
             return
         sealed = self._sealed
-        sealed.append(join(self._loose).sorted())
+        sealed.append(pack(join(self._loose).sorted()))
         self._loose, self._loose_count = [], 0
         while len(sealed) > 1 and len(sealed[-2]) <= 2 * len(sealed[-1]):
             later, earlier = sealed.pop(), sealed.pop()
-            sealed.append(join([earlier, later]).sorted())
+            sealed.append(_together([earlier, later]))
 
     def _number(self, frame: Frame) -> Numbers:
         known = self._numbers_of.get(frame.device)
@@ -184,3 +164,10 @@ class Hot:
             fresh = np.full(missing, self._start_cold, np.int64)
             self._cold_until = np.r_[self._cold_until, fresh]
         return numbers
+
+
+def _together(several: Sequence[Packed]) -> Packed:
+    """Return all in one; those of one point and time stay in order."""
+    if len(several) == 1:
+        return several[0]
+    return pack(join([packed.block() for packed in several]).sorted())

@@ -173,6 +173,44 @@ class Snapshot:
             f"ORDER BY time{most}"
         )
 
+    def gathered(
+        self,
+        names: Sequence[str],
+        span: tuple[int, int],
+        buckets: tuple[int, int],
+        *,
+        ordered: bool,
+    ) -> Table:
+        """Return what buckets have in `[start, end)` of `span`, a row for each.
+
+        `buckets` are the begin of the first and the length, in microseconds. Columns:
+        name, bucket (from 0), heard and usable (numbers of readings), total, least,
+        most, and if `ordered` first, first_us, last, last_us; else these are null.
+        """
+        begin, every = buckets
+        order = (
+            "first_value(value ORDER BY us) FILTER (WHERE usable)",
+            "min(us) FILTER (WHERE usable)",
+            "last_value(value ORDER BY us) FILTER (WHERE usable)",
+            "max(us) FILTER (WHERE usable)",
+        )
+        ends = zip(order, ("first", "first_us", "last", "last_us"), strict=True)
+        last = ", ".join(f"{how if ordered else 'null'} AS {it}" for how, it in ends)
+        return self._query(
+            "WITH chosen AS (SELECT name, value, "  # noqa: S608  quoted
+            f"(CAST(time AS BIGINT) - {begin}) / {every} AS bucket, "
+            "CAST(time AS BIGINT) AS us, quality <> 'bad' AS heard, "
+            "quality <> 'bad' AND value IS NOT NULL AND NOT isnan(value) AS usable "
+            f"FROM readings WHERE name IN ({', '.join(map(_quoted, names))}) "
+            f"AND {_span(*span)}) "
+            "SELECT name, bucket, count(*) FILTER (WHERE heard) AS heard, "
+            "count(*) FILTER (WHERE usable) AS usable, "
+            "sum(value) FILTER (WHERE usable) AS total, "
+            "min(value) FILTER (WHERE usable) AS least, "
+            f"max(value) FILTER (WHERE usable) AS most, {last} "
+            "FROM chosen GROUP BY name, bucket"
+        )
+
     def last_rows(self, days: int) -> Table:
         """Return the newest row of each point among the newest `days` partitions."""
         newest = sorted(self.files_by_day(), reverse=True)[:days]
