@@ -70,7 +70,7 @@ class Columns:
 
     def numbers(self) -> NDArray[np.float64]:
         """Return each value as a float; NaN for strings and where there is none."""
-        return numbers_of(self.kind, self.bits)
+        return numbers_of(self.kind, self.bits, np.empty(len(self)))
 
     def values(self, texts: Sequence[str]) -> list[Value | None]:
         """Return each value as it was said."""
@@ -129,13 +129,15 @@ class Frame:
             yield Reading(name, value, self.statuses[status], time, unit)
 
 
-def numbers_of(kind: NDArray[np.uint8], bits: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return each value as a float; NaN for strings and where there is none."""
-    result = bits.view(np.float64).copy()
+def numbers_of(
+    kind: NDArray[np.uint8], bits: NDArray[np.int64], into: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return `into` with each value as a float; NaN where there is no number."""
+    np.copyto(into, bits.view(np.float64))
     whole = (kind == KIND_INT) | (kind == KIND_BOOL)
-    result[whole] = bits[whole]
-    result[(kind == KIND_NONE) | (kind == KIND_STRING)] = np.nan
-    return result
+    into[whole] = bits[whole]
+    into[(kind == KIND_NONE) | (kind == KIND_STRING)] = np.nan
+    return into
 
 
 def pack_values(

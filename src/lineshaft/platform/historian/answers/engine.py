@@ -167,7 +167,7 @@ class Engine:
             past = look(self.hot, self.snapshot, asked.names, span)
             count = len(asked.names)
             gathered = await asyncio.to_thread(past.gather, count, edges, asked.wanted)
-            return gathered.result(asked.wanted)
+            return gathered.result()
         # What stands at the beginning was said before it.
         begin = span[0] - self._standing_us
         lines = Span(*span, asked.every_us, self._standing_us, asked.now_us)

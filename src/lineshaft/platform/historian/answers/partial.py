@@ -5,7 +5,7 @@ on its own and put together: an hour of 5,000 points is read where it lies, with
 sorting it into one row of readings per point first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +34,8 @@ _NEVER = np.iinfo(np.int64)
 class Found:
     """What one part of the past tells of some buckets; columns of one length.
 
-    A reading is usable when it has a number and is not bad.
+    A reading is usable when it has a number and is not bad. What is not wanted may be
+    missing; what needs a usable reading is NaN where there is none.
     """
 
     where: Integers
@@ -42,20 +43,22 @@ class Found:
     heard: Floats
     """How many readings were not bad."""
     usable: Floats
-    total: Floats
-    least: Floats
-    most: Floats
-    first: Floats
-    first_us: Integers
-    last: Floats
-    last_us: Integers
+    total: Floats | None = None
+    least: Floats | None = None
+    most: Floats | None = None
+    first: tuple[Floats, Integers] | None = None
+    """The values and their times."""
+    last: tuple[Floats, Integers] | None = None
 
 
 class Partial:
     """Of each bucket of each point: what was gathered so far."""
 
-    def __init__(self, points: int, edges_us: Integers) -> None:
+    def __init__(
+        self, points: int, edges_us: Integers, wanted: Iterable[Aggregate]
+    ) -> None:
         """Begin with nothing; `edges_us` are the begins of buckets, and the end."""
+        self.wanted = frozenset(wanted)
         self._edges_us = edges_us
         self._points, self._buckets = points, len(edges_us) - 1
         size = points * self._buckets
@@ -65,6 +68,7 @@ class Partial:
         self._first, self._last = np.full(size, np.nan), np.full(size, np.nan)
         self._first_us = np.full(size, _NEVER.max)
         self._last_us = np.full(size, _NEVER.min)
+        self._room = np.empty((2, 0))
 
     def take(
         self,
@@ -88,27 +92,36 @@ class Partial:
         begins, ends = rows[:, :-1].ravel(), rows[:, 1:].ravel()
         some = ends > begins
         if some.any():
-            self.put(_found(packed, where.ravel()[some], begins[some], ends[some]))
+            if len(packed) > self._room.shape[1]:
+                self._room = np.empty((2, len(packed)))
+            room = self._room[:, : len(packed)]
+            rows_of = _Rows(packed, begins[some], ends[some], room)
+            self.put(rows_of.found(where.ravel()[some], self.wanted))
 
     def put(self, found: Found) -> None:
         """Take in what a part of the past tells; of equal times the later counts."""
-        self._heard[found.where] += found.heard
+        where = found.where
+        self._heard[where] += found.heard
+        self._usable[where] += found.usable
+        if found.total is not None:
+            self._total[where] += np.where(found.usable > 0, found.total, 0.0)
+        if found.least is not None:
+            self._least[where] = np.fmin(self._least[where], found.least)
+        if found.most is not None:
+            self._most[where] = np.fmax(self._most[where], found.most)
         used = found.usable > 0
-        where = found.where[used]
-        self._usable[where] += found.usable[used]
-        with np.errstate(over="ignore", invalid="ignore"):
-            self._total[where] += found.total[used]
-        self._least[where] = np.fmin(self._least[where], found.least[used])
-        self._most[where] = np.fmax(self._most[where], found.most[used])
-        first_us, last_us = found.first_us[used], found.last_us[used]
-        earlier = first_us < self._first_us[where]
-        self._first[where[earlier]] = found.first[used][earlier]
-        self._first_us[where[earlier]] = first_us[earlier]
-        later = last_us >= self._last_us[where]
-        self._last[where[later]] = found.last[used][later]
-        self._last_us[where[later]] = last_us[later]
+        if found.first is not None:
+            value, time = found.first
+            earlier = used & (time < self._first_us[where])
+            self._first[where[earlier]] = value[earlier]
+            self._first_us[where[earlier]] = time[earlier]
+        if found.last is not None:
+            value, time = found.last
+            later = used & (time >= self._last_us[where])
+            self._last[where[later]] = value[later]
+            self._last_us[where[later]] = time[later]
 
-    def result(self, wanted: Sequence[Aggregate]) -> dict[Aggregate, Floats]:
+    def result(self) -> dict[Aggregate, Floats]:
         """Return what is wanted, a line of buckets for each point."""
         with np.errstate(invalid="ignore", divide="ignore"):
             known = {
@@ -120,58 +133,76 @@ class Partial:
                 Aggregate.LAST: self._last,
             }
         shape = (self._points, self._buckets)
-        return {name: known[name].reshape(shape) for name in wanted}
+        return {name: known[name].reshape(shape) for name in self.wanted}
 
 
-def _found(packed: Packed, where: Integers, begins: Integers, ends: Integers) -> Found:
-    """Return what the rows `begins` to `ends` of each bucket tell; none is empty."""
-    heard = _running(~packed.is_bad())
-    value, usable = _usable(packed)
-    kept = np.flatnonzero(usable) if len(value) < len(packed) else None
-    count = _running(usable)
-    first, end = count[begins], count[ends]
-    some = end > first
-    result = {name: np.full(len(where), np.nan) for name in ("total", "least", "most")}
-    head, tail = first[some], end[some]
-    if len(head):
-        # Rows between the buckets are summed up, too, and left out.
-        cuts = np.stack([head, tail], axis=1).ravel()
-        cuts = cuts[:-1] if cuts[-1] == len(value) else cuts
+class _Rows:
+    """Rows of a packed block, a stretch of them for each bucket; none is empty.
+
+    Most readings are usable, so it is the others that are listed and looked up.
+    """
+
+    def __init__(
+        self, packed: Packed, begins: Integers, ends: Integers, room: Floats
+    ) -> None:
+        """Look at rows; `room` is for two columns of all rows.
+
+        Memory that was used before is much quicker to write to than new memory.
+        """
+        self._packed = packed
+        self._begins, self._ends = begins, ends
+        self._number = packed.numbers(room[0])
+        self._other = room[1]
+        bad = packed.is_bad()
+        self._bad = np.flatnonzero(bad)
+        self._useless = np.flatnonzero(bad | np.isnan(self._number))
+        self._cuts = np.stack([begins, ends], axis=1).ravel()
+        if self._cuts[-1] == len(packed):
+            self._cuts = self._cuts[:-1]
+
+    def found(self, where: Integers, wanted: Container[Aggregate]) -> Found:
+        """Return what is wanted of each bucket."""
+        usable = self._count_without(self._useless)
+        total = least = most = first = last = None
+        if Aggregate.MEAN in wanted:
+            total = self._of_each(np.add, 0.0)
+        if Aggregate.MIN in wanted:
+            least = self._of_each(np.fmin, np.nan)
+        if Aggregate.MAX in wanted:
+            most = self._of_each(np.fmax, np.nan)
+        if Aggregate.FIRST in wanted or Aggregate.LAST in wanted:
+            first, last = self._first_and_last()
+        heard = self._count_without(self._bad)
+        return Found(where, heard, usable, total, least, most, first, last)
+
+    def _count_without(self, rows: Integers) -> Floats:
+        """Return how many rows of each bucket are not among `rows`."""
+        out = np.searchsorted(rows, self._ends) - np.searchsorted(rows, self._begins)
+        return (self._ends - self._begins - out).astype(np.float64)
+
+    def _of_each(self, what: np.ufunc, instead: float) -> Floats:
+        """Return e.g. the sum of each bucket, with a value for what is useless."""
+        number = self._other
+        np.copyto(number, self._number)
+        number[self._useless] = instead
+        # Rows between the buckets are worked on, too, and left out.
         with np.errstate(over="ignore", invalid="ignore"):
-            result["total"][some] = np.add.reduceat(value, cuts)[::2]
-        result["least"][some] = np.minimum.reduceat(value, cuts)[::2]
-        result["most"][some] = np.maximum.reduceat(value, cuts)[::2]
-    opening, closing = np.zeros((2, len(where)), np.int64)
-    opening[some], closing[some] = head, tail - 1
-    rows = (opening, closing) if kept is None else _of(kept, opening, closing)
-    number = value if len(value) else np.full(1, np.nan)
-    return Found(
-        where,
-        (heard[ends] - heard[begins]).astype(np.float64),
-        (end - first).astype(np.float64),
-        first=number[opening],
-        first_us=packed.times_of(rows[0]),
-        last=number[closing],
-        last_us=packed.times_of(rows[1]),
-        **result,
-    )
+            found: Floats = what.reduceat(number, self._cuts)[::2]
+        return found
 
-
-def _of(kept: Integers, opening: Integers, closing: Integers) -> tuple[Integers, ...]:
-    if not len(kept):
-        return opening, closing
-    return kept[opening], kept[closing]
-
-
-def _usable(packed: Packed) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the usable numbers, and of each reading whether it is one of them."""
-    number = packed.numbers()
-    usable = ~(packed.is_bad() | np.isnan(number))
-    return (number if usable.all() else number[usable]), usable
-
-
-def _running(flags: NDArray[np.bool_]) -> Integers:
-    """Return how many are set before each row, and in all."""
-    total = np.zeros(len(flags) + 1, np.int64)
-    np.cumsum(flags, out=total[1:])
-    return total
+    def _first_and_last(
+        self,
+    ) -> tuple[tuple[Floats, Integers], tuple[Floats, Integers]]:
+        """Return value and time of the first and last usable reading of each."""
+        usable = np.delete(np.arange(len(self._packed)), self._useless)
+        if not len(usable):
+            nothing = np.full(len(self._begins), np.nan), np.zeros_like(self._begins)
+            return nothing, nothing
+        opening = np.searchsorted(usable, self._begins)
+        first = usable[np.minimum(opening, len(usable) - 1)]
+        last = usable[np.maximum(np.searchsorted(usable, self._ends) - 1, 0)]
+        times_of = self._packed.times_of
+        return (
+            (self._number[first], times_of(first)),
+            (self._number[last], times_of(last)),
+        )

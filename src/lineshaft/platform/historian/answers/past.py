@@ -60,7 +60,7 @@ class Past:
         self, points: int, edges_us: NDArray[np.int64], wanted: Sequence[Aggregate]
     ) -> Partial:
         """Return aggregates of buckets; `wanted` are some of `GATHERED`."""
-        partial = Partial(points, edges_us)
+        partial = Partial(points, edges_us, wanted)
         for group in self.groups:
             if group.cold_us > self.start_us:
                 partial.put(self._found(group, edges_us, wanted))
@@ -100,6 +100,10 @@ class Past:
         places = _places(group, names)[positions] if names else positions
         columns = table_columns(table)
         where = places * (len(edges_us) - 1) + columns["bucket"].astype(np.int64)
+        first, last = (
+            (columns[name], np.nan_to_num(columns[f"{name}_us"]).astype(np.int64))
+            for name in ("first", "last")
+        )
         return Found(
             where,
             columns["heard"],
@@ -107,10 +111,8 @@ class Past:
             columns["total"],
             columns["least"],
             columns["most"],
-            columns["first"],
-            np.nan_to_num(columns["first_us"]).astype(np.int64),
-            columns["last"],
-            np.nan_to_num(columns["last_us"]).astype(np.int64),
+            first,
+            last,
         )
 
 
