@@ -155,10 +155,10 @@ async def _historian(folder: Path, url: str) -> AsyncIterator[psutil.Process]:
             process.wait()
 
 
-async def _recorded(bus: NatsBus, at_least: int) -> None:
+async def _told(bus: NatsBus, figure: str, at_least: int) -> None:
     async for _, data in bus.overhear("status.historian"):
         health = msgspec.json.decode(data, type=Health)
-        if float(health.figures["readings"]) >= at_least:
+        if float(health.figures[figure]) >= at_least:
             return
 
 
@@ -176,7 +176,7 @@ async def _record(
     looking = asyncio.ensure_future(look())
     async with _publisher(url, BEGIN, TOLD_S, FAST) as publisher:
         began, used = time.monotonic(), sum(process.cpu_times()[:2])
-        await _recorded(bus, total)
+        await _told(bus, "readings", total)
         wall = time.monotonic() - began
         cpu = sum(process.cpu_times()[:2]) - used
         assert publisher.stdout
@@ -226,6 +226,9 @@ async def _queries(bus: NatsBus, where: str) -> list[Row]:
         "last of 5,000 points": (lambda: history.last("bench/**"), 5, ROUNDS),
     }
     rows = []
+    if "at once" in where:  # some of it is still in the table only: no promise
+        del asks["all points, all aggregates by minute"]
+        asks = {name: (ask, None, 1) for name, (ask, _, _) in asks.items()}
     for name, (ask, most_ms, rounds) in asks.items():
         took = [await _ms(ask) for _ in range(rounds + 1)][1:]
         rows.append(
@@ -272,6 +275,11 @@ async def _all() -> list[Row]:
                     rows += await _queries(bus, "100,000/s coming in")
             rows.append(_compacted(folder / "data" / "history", total))
             async with _historian(folder, listeners.url):
+                began = time.monotonic()
+                rows += await _queries(bus, "at once after a restart")
+                await _told(bus, "memory_readings", HOUR_S * DEVICES * POINTS * 9 // 10)
+                took = time.monotonic() - began
+                rows.append(_row("back in memory after a restart", took, "s", None))
                 rows += await _queries(bus, "after a restart")
         return rows
 

@@ -29,7 +29,8 @@ from lineshaft.platform.historian.answers.partial import GATHERED
 from lineshaft.platform.historian.arrow import from_table, to_table, units_of
 from lineshaft.platform.historian.block import Block
 from lineshaft.platform.historian.memory.hot import Hot
-from lineshaft.platform.historian.store.table import Store
+from lineshaft.platform.historian.memory.warming import warm
+from lineshaft.platform.historian.store.table import Snapshot, Store
 from support.frames import Row, frame
 
 T = TypeVar("T")
@@ -65,6 +66,7 @@ class World(RuleBasedStateMachine):
         self.committed: list[Row] = []
         self.tail: list[Row] = []
         self.number = self.clock = 0
+        self.before: Snapshot | None = None
 
     @override
     def teardown(self) -> None:
@@ -83,6 +85,14 @@ class World(RuleBasedStateMachine):
         last = snapshot.last_rows(8)
         hot.restore_last(last["name"].to_pylist(), units_of(last), from_table(last))
         self.engine = Engine(hot, snapshot, 60.0)
+        self.before = snapshot
+
+    @rule(window=st.integers(0, 14))
+    def warm(self, window: int) -> None:
+        """What an earlier life held in memory is brought back, once at most."""
+        if self.before is not None:
+            await_(warm(self.engine.hot, self.before, window * TICK / 1e6))
+        self.before = None
 
     @rule(came=rows)
     def take(self, came: list[Row]) -> None:

@@ -20,9 +20,10 @@ from lineshaft.platform.historian import asking
 from lineshaft.platform.historian.answers.engine import Engine
 from lineshaft.platform.historian.arrow import from_table, units_of
 from lineshaft.platform.historian.memory.hot import Hot
+from lineshaft.platform.historian.memory.warming import warm
 from lineshaft.platform.historian.recorder import Recorder
 from lineshaft.platform.historian.settings import Settings
-from lineshaft.platform.historian.store.table import Store
+from lineshaft.platform.historian.store.table import Snapshot, Store
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class Historian:
                 )
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.recorder.run())
+                group.create_task(self._warm(self._engine.snapshot))
                 group.create_task(self._keep_house())
                 group.create_task(self._tell_health())
 
@@ -122,6 +124,13 @@ class Historian:
         ):
             for piece in _parts(part):
                 yield piece
+
+    async def _warm(self, before: Snapshot) -> None:
+        """Bring back what the earlier life held in memory; questions need not wait."""
+        try:
+            await warm(self._engine.hot, before, self._settings.hot_window_s)
+        except Unreachable as trouble:
+            log.warning("the recent past stays on disk: %s", trouble)
 
     async def _keep_house(self) -> None:
         while True:

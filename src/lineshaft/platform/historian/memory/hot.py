@@ -1,8 +1,9 @@
 """The recent past in memory, and which part of the past it is complete for.
 
 Three kinds of block: what was taken from the bus and is not yet committed (the tail),
-and what was committed not long ago. For every point `cold_until` is the greatest
-source time among its readings that are in the Delta table *only*. Behind that time
+and what was committed not long ago, in this life or the one before. For every point
+`cold_until` is the greatest source time among its readings that are in the Delta table
+*only*. Behind that time
 memory is complete; up to it the table is, together with the tail. So no reading is
 counted twice and none is missed, however late it came and whatever the clock of its
 device says.
@@ -32,7 +33,8 @@ class Hot:
         self._window_us = int(window_s * 1e6)
         self._most = most
         self._start_cold = BEGIN_OF_TIME if cold_until_us is None else cold_until_us
-        self._cold_until = np.empty(0, np.int64)
+        self._cold = np.empty(0, np.int64)
+        self._gone = np.empty(0, np.int64)
         self._loose: list[Block] = []
         self._loose_count = 0
         self._sealed: list[Packed] = []
@@ -108,12 +110,31 @@ class Hot:
         ):
             _, packed = self._recent.popleft()
             held -= len(packed)
-            cold = self._cold_until[packed.points]
-            self._cold_until[packed.points] = np.maximum(cold, packed.last_times())
+            gone = self._gone[packed.points]
+            self._gone[packed.points] = np.maximum(gone, packed.last_times())
 
     def cold_until(self, numbers: Numbers) -> NDArray[np.int64]:
         """Return up to which source time each point's past is in the table."""
-        return self._cold_until[numbers]
+        return np.maximum(self._cold[numbers], self._gone[numbers])
+
+    def numbers(self, names: Sequence[str], units: Sequence[str]) -> Numbers:
+        """Return the numbers of points, new ones included."""
+        return self._grow(self.points.add(names, units))
+
+    def has_room(self) -> bool:
+        """Whether more of the past may be taken in."""
+        return self.readings < self._most
+
+    def warm(self, past: Packed | None, since_us: int, now_us: int) -> None:
+        """Take in what an earlier life committed, from `since_us` on.
+
+        It is called with the newest part first; `past` is what the table of that life
+        has between `since_us` and the time before.
+        """
+        if past is not None:
+            self._recent.appendleft((min(past.last_us, now_us), past))
+        self._start_cold = min(self._start_cold, since_us - 1)
+        self._cold = np.minimum(self._cold, since_us - 1)
 
     def last(self, numbers: Numbers) -> Block:
         """Return the newest reading by source time of each point that has one."""
@@ -126,8 +147,8 @@ class Hot:
 
         They are the greatest source times that the table has of these points.
         """
-        numbers = self._grow(self.points.add(names, units))
-        self._cold_until[numbers] = of.columns.time
+        numbers = self.numbers(names, units)
+        self._cold[numbers] = of.columns.time
         columns = of.columns
         rows = np.arange(len(columns), dtype=np.uint32)
         one_each = Columns(
@@ -154,15 +175,15 @@ class Hot:
         # A device says the same names again and again: comparing them is cheap.
         if known and known[0] == frame.names and known[1] == frame.units:
             return known[2]
-        numbers = self._grow(self.points.add(frame.names, frame.units))
+        numbers = self.numbers(frame.names, frame.units)
         self._numbers_of[frame.device] = (frame.names, frame.units, numbers)
         return numbers
 
     def _grow(self, numbers: Numbers) -> Numbers:
-        missing = len(self.points) - len(self._cold_until)
+        missing = len(self.points) - len(self._cold)
         if missing:
-            fresh = np.full(missing, self._start_cold, np.int64)
-            self._cold_until = np.r_[self._cold_until, fresh]
+            self._cold = np.r_[self._cold, np.full(missing, self._start_cold)]
+            self._gone = np.r_[self._gone, np.full(missing, BEGIN_OF_TIME)]
         return numbers
 
 

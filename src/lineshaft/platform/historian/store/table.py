@@ -173,6 +173,13 @@ class Snapshot:
             f"ORDER BY time{most}"
         )
 
+    def between(self, start_us: int, end_us: int) -> Table:
+        """Return the rows of all points in `[start_us, end_us)`, in no order."""
+        return self._query(
+            f"SELECT {_FIELDS} FROM readings "  # noqa: S608  our own words
+            f"WHERE {_span(start_us, end_us)}"
+        )
+
     def gathered(
         self,
         names: Sequence[str],
