@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 60.0
-GATHER_S = 0.05
+GATHER_S = 0.02
 """Readings that a device says within this time travel together."""
 MOST_PENDING = 200_000
 CHECK_EVERY_S = 0.5

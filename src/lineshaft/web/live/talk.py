@@ -15,7 +15,7 @@ from lineshaft.web.live.stream import Live, Session
 from lineshaft.web.namespace import Namespace
 from lineshaft.web.shapes import PlantHealth, ReadingView
 
-BATCH_S = 0.1
+BATCH_S = 0.05
 HEALTH_S = 1.0
 SIGN_OF_LIFE_S = 10.0
 """A page that hears nothing for three of these takes the stream for dead."""
