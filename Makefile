@@ -2,13 +2,14 @@
 # make test     every test that can run here
 # make check    the gates: format, lint, types, layers, generated files
 # make bench    what is fast, measured (ONLY=plant)
+# make torture  a plant whose processes are killed (KILLS=200 SEED=1 REPORT=file)
 
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 UI := $(shell find frontend -type f -not -path '*/node_modules/*' 2>/dev/null)
 
-.PHONY: demo setup dev-setup peers test check bench lock generated clean
+.PHONY: demo setup dev-setup peers test check bench torture lock generated clean
 
 demo: setup
 	@$(BIN)/lineshaft demo
@@ -51,6 +52,10 @@ check: dev-setup
 
 bench: dev-setup peers
 	@$(BIN)/python bench/run.py $(ONLY)
+
+torture: dev-setup peers
+	@$(BIN)/python tests/torture/run.py --kills $(or $(KILLS),200) --seed $(or $(SEED),1) \
+	  $(if $(REPORT),--report $(REPORT))
 
 generated: setup
 	@$(BIN)/python docs/generate.py

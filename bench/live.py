@@ -42,7 +42,9 @@ class Message(msgspec.Struct):
 
 def write_plant(folder: Path, url: str) -> Path:
     rows = [f"bench/v{n},nsu={NAMESPACE};s=V{n},float,0.1" for n in range(VARIABLES)]
-    (folder / "points.csv").write_text("name,address,type,period\n" + "\n".join(rows) + "\n")
+    (folder / "points.csv").write_text(
+        "name,address,type,period\n" + "\n".join(rows) + "\n"
+    )
     file = folder / "lineshaft.toml"
     file.write_text(
         "[bus]\nport = 0\n[devices.server]\n"

@@ -263,3 +263,23 @@ def test_the_server_listens_on_loopback_only(tmp_path: Path) -> None:
     text = configuration(tmp_path, Listeners(4222, 1883), 1 << 30)
     listens = [line.split()[1] for line in text.splitlines() if "listen:" in line]
     assert listens == ["127.0.0.1:4222", "127.0.0.1:1883"]
+
+
+async def test_a_slow_answer_is_waited_for_and_a_dead_answerer_is_noticed(
+    server: Listeners,
+) -> None:
+    async def slow(question: bytes) -> AsyncIterator[bytes]:
+        await asyncio.sleep(7)  # longer than a silence may last
+        yield question
+
+    async with connected(server) as asker, connected(server) as answerer:
+        async with answerer.answer("slow", slow):
+            assert [part async for part in asker.ask("slow", b"x", 60)] == [b"x"]
+        # Someone is there who hears the question and never says a word.
+        deaf = answerer.overhear("dead")
+        hearing = asyncio.ensure_future(anext(deaf))
+        async with asyncio.timeout(60):
+            while not hearing.done():
+                with pytest.raises(Unreachable, match="asking dead"):
+                    [_ async for _ in asker.ask("dead", b"", 600)]
+        await deaf.aclose()  # type: ignore[attr-defined]  # it is a generator

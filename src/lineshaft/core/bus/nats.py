@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError, NoRespondersError
 from nats.js.api import (
@@ -43,6 +44,9 @@ _PULL_S = 10.0
 _LEFT_BEHIND_S = 60.0
 _IDENTITY = "lineshaft-identity"
 _ERROR_HEADER, _END_HEADER = "Lineshaft-Error", "Lineshaft-End"
+_WORKING_HEADER = "Lineshaft-Working"
+_WORKING_S, _SILENT_S = 1.0, 5.0
+"""How often who makes an answer says so, and after which silence he counts as gone."""
 
 
 @contextlib.asynccontextmanager
@@ -252,7 +256,7 @@ class NatsBus:
             try:
                 await self._client.publish(subject, data, reply=inbox)
                 while True:
-                    part = await answers.next_msg(timeout_s)
+                    part = await self._next_part(answers, timeout_s)
                     _raise_error_of(part, subject)
                     if part.headers and _END_HEADER in part.headers:
                         return
@@ -262,6 +266,14 @@ class NatsBus:
                     await part.respond(b"")
             finally:
                 await answers.unsubscribe()
+
+    async def _next_part(self, answers: Subscription, timeout_s: float) -> Msg:
+        """Wait for a part as long as whoever makes it gives a sign of life."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                part: Msg = await answers.next_msg(min(timeout_s, _SILENT_S))
+                if not (part.headers and _WORKING_HEADER in part.headers):
+                    return part
 
     @contextlib.asynccontextmanager
     async def answer(self, subject: str, answer: Answer) -> AsyncIterator[None]:
@@ -286,10 +298,11 @@ class NatsBus:
         end = {_END_HEADER: "1"}
         reason = b""
         try:
-            async for part in answer(question.data):
-                await self._client.request(
-                    question.reply, part, timeout=PUBLISH_WITHIN_S
-                )
+            async with beside(self._say_working(question.reply)):
+                async for part in answer(question.data):
+                    await self._client.request(
+                        question.reply, part, timeout=PUBLISH_WITHIN_S
+                    )
         except LineshaftError as error:
             end[_ERROR_HEADER] = type(error).__name__
             reason = str(error).encode()
@@ -297,6 +310,13 @@ class NatsBus:
             return  # whoever asked is gone
         with contextlib.suppress(NatsError):
             await self._client.publish(question.reply, reason, headers=end)
+
+    async def _say_working(self, asker: str) -> None:
+        """Give a sign of life while an answer is made, so that a death is noticed."""
+        while True:
+            await asyncio.sleep(_WORKING_S)
+            with contextlib.suppress(NatsError):
+                await self._client.publish(asker, b"", headers={_WORKING_HEADER: "1"})
 
     def tell(self, subject: str, data: bytes) -> None:
         """Say something to whoever listens now; see `core.bus.Asks`."""

@@ -49,7 +49,7 @@ class Export(msgspec.Struct, frozen=True):
 
 
 PATIENCE_S = 30.0
-STARTS_WITHIN_S = 5.0
+STARTS_WITHIN_S = 8.0
 """How long nobody may be there to answer before the asker is told so."""
 Question = Last | Raw | InBuckets | Export
 _encoder = msgspec.msgpack.Encoder()

@@ -1,0 +1,1 @@
+"""A plant under load whose processes are killed again and again."""
