@@ -9,11 +9,13 @@ neither wait for the others' libraries nor keep them in memory.
 import asyncio
 import contextlib
 import logging
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +32,7 @@ from lineshaft.core.process.ports import free_port
 from lineshaft.core.process.tasks import bare
 from lineshaft.core.process.tasks import beside as beside_us
 from lineshaft.settings import Plant
+from lineshaft.settings.reloading import Reloading
 from lineshaft.settings.running import announce, hold
 
 log = logging.getLogger(__name__)
@@ -56,9 +59,7 @@ async def run(services: Iterable[Service]) -> None:
 
 async def run_collector(plant: Plant, bus_url: str) -> None:
     """Connect the machines; it works, onto its own disk, while the bus is away."""
-    from lineshaft.network.collector import Collector
-    from lineshaft.network.commander import Commander
-    from lineshaft.network.drivers import sessions_of
+    from lineshaft.network.fleet import Fleet
     from lineshaft.network.outbox import open_outbox
 
     most_bytes = int(plant.settings.outbox.most_mib * (1 << 20))
@@ -66,15 +67,13 @@ async def run_collector(plant: Plant, bus_url: str) -> None:
         open_bus(bus_url, most_bytes=_stream_bytes(plant), patience_s=0) as bus,
         open_outbox(bus, plant.data / "outbox" / "outbox.sqlite", most_bytes) as outbox,
     ):
-        services: list[Service] = [outbox]
-        for device in plant.devices:
-            collectors = [
-                Collector(device, session, points, outbox, bus)
-                for session, points in sessions_of(device)
-            ]
-            services += collectors
-            services.append(Commander(device.name, collectors, bus, outbox))
-        await run(services)
+        fleet = Fleet(
+            plant.devices,
+            outbox,
+            bus,
+            lambda: settings.load(plant.file, plant.data).devices,
+        )
+        await run([outbox, fleet])
 
 
 async def run_historian(plant: Plant, bus_url: str) -> None:
@@ -94,20 +93,24 @@ async def run_web(plant: Plant, bus_url: str) -> None:
     from lineshaft.platform.historian.asking import HistorianClient
     from lineshaft.web.service import Served, Web
 
-    points = [
-        (point, device.name, device.protocol)
-        for device in plant.devices
-        for point in device.points
-    ]
-    services = [
-        "historian",
-        "outbox",
-        "web",
-        *(f"collector.{d.name}" for d in plant.devices),
-    ]
-    served = Served(plant.name, plant.settings.plant.demo, points, services)
+    def served(plant: Plant) -> Served:
+        devices = plant.devices
+        services = ["historian", "outbox", "web"]
+        services += [f"collector.{device.name}" for device in devices]
+        points = [
+            (p, device.name, device.protocol)
+            for device in devices
+            for p in device.points
+        ]
+        return Served(plant.name, plant.settings.plant.demo, points, services)
+
+    def read() -> Served:
+        return served(settings.load(plant.file, plant.data, drivers=False))
+
+    wanted = plant.settings.web
     async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
-        await run([Web(served, plant.settings.web, bus, HistorianClient(bus))])
+        web = Web(served(plant), wanted, bus, HistorianClient(bus), read)
+        await run([web])
 
 
 ROOMS: dict[str, Callable[[Plant, str], Coroutine[None, None, None]]] = {
@@ -144,6 +147,8 @@ class Beside:
     """Done once when the plant runs."""
     found_at: Path | None = None
     """Where `running.json` is written; None: in the plant's data directory."""
+    watch: bool = False
+    """Whether a change of the configuration's files is taken in by itself."""
 
 
 async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
@@ -167,10 +172,19 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
         # What is started last is stopped first: when the collector says that it
         # stops, the historian is still there to write it down.
         environment = _environment(plant, bus_url)
-        rooms = [[_room(room, plant, environment)] for room in ROOMS]
-        for programs in (beside.programs, *rooms):
-            keepers = [Keeper(program, _complain) for program in programs]
+        machines = [Keeper(program, _complain) for program in beside.programs]
+        rooms = {
+            room: Keeper(_room(room, plant, environment), _complain) for room in ROOMS
+        }
+        for keepers in (machines, *([keeper] for keeper in rooms.values())):
             await stack.enter_async_context(beside_us(run(keepers)))
+        reloading = Reloading(plant, partial(_read, plant), rooms, bus, bus)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, reloading.ask)
+        stack.callback(loop.remove_signal_handler, signal.SIGHUP)
+        await stack.enter_async_context(beside_us(run([reloading])))
+        if beside.watch:
+            await stack.enter_async_context(beside_us(reloading.watch()))
         page = await _page(bus)
         stack.enter_context(announce(plant, page, bus_url, beside.found_at))
         done(f"page {page}")
@@ -179,6 +193,10 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
         if beside.once is not None:
             await beside.once(bus)
         await asyncio.Event().wait()
+
+
+def _read(plant: Plant) -> Plant:
+    return settings.load(plant.file, plant.data, drivers=False)
 
 
 def _environment(plant: Plant, bus_url: str) -> dict[str, str]:

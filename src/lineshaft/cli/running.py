@@ -11,12 +11,32 @@ from lineshaft.cli import screen
 LEVELS = ("debug", "info", "warning", "error")
 
 
-def up(config: Path, data: Path, log: str) -> None:
+def up(config: Path, data: Path, log: str, *, watch: bool) -> None:
     """Start the plant that `config` describes."""
     from lineshaft import main, settings
 
     plant = settings.load(config, data, drivers=False)
-    until_stopped(main.up(plant, report), log)
+    until_stopped(main.up(plant, report, main.Beside(watch=watch)), log)
+
+
+async def reload(bus_url: str, *, as_json: bool) -> None:
+    """Let the running plant take in its configuration; say what that did."""
+    import json
+
+    from lineshaft.core.bus.nats import open_bus
+    from lineshaft.settings.reloading import PATIENCE_S, RELOAD
+
+    async with open_bus(bus_url, most_bytes=None) as bus:
+        parts = [part async for part in bus.ask(RELOAD, b"", PATIENCE_S)]
+    done = json.loads(b"".join(parts))
+    if as_json:
+        screen.say(json.dumps(done))
+        return
+    for key in ("started", "stopped", "restarted", "rooms_restarted"):
+        if done.get(key):
+            screen.say(f"{key.replace('_', ' ')}: {', '.join(done[key])}")
+    if "unchanged" in done:
+        screen.say(f"left alone: {done['unchanged']} devices")
 
 
 def demo(data: Path, port: int, log: str) -> None:

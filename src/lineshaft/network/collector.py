@@ -73,6 +73,8 @@ class Collector:
         self.points = points
         self.device: Device | None = None
         """The connected device, or None while there is none."""
+        self.farewell = "the collector was stopped"
+        """What is said of every point when this ends."""
         self._config = config
         self._outbox = outbox
         self._bus = bus
@@ -94,8 +96,8 @@ class Collector:
                 group.create_task(self._stay_connected())
         finally:
             everything = np.arange(len(self.points))
-            reason = "the collector was stopped"
-            await self._send(self._shaper.condemn(everything, reason, _now_us()))
+            ended = self._shaper.condemn(everything, self.farewell, _now_us())
+            await self._send(ended)
 
     async def _stay_connected(self) -> None:
         retry_s = FIRST_RETRY_S

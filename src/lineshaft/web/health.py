@@ -28,7 +28,8 @@ class HealthBoard:
         demo: bool,
     ) -> None:
         self._bus = bus
-        self._expected = tuple(expected)
+        self.expected = tuple(expected)
+        """Services that must tell their health; the others are shown when heard."""
         self._plant = plant
         self._demo = demo
         self._began = time.monotonic()
@@ -47,6 +48,16 @@ class HealthBoard:
                 except msgspec.MsgspecError:
                     continue  # not one of ours
                 self._heard[health.service] = (time.monotonic(), health)
+
+    def expect(self, services: Sequence[str]) -> None:
+        """Expect these from now on; what is heard no more is forgotten."""
+        gone = set(self.expected) - set(services)
+        self.expected = tuple(services)
+        self._heard = {
+            name: heard
+            for name, heard in self._heard.items()
+            if name.split("/")[0] not in gone
+        }
 
     def plant(self) -> PlantHealth:
         """Return the health of the whole plant."""
@@ -69,7 +80,7 @@ class HealthBoard:
     def _names(self) -> list[str]:
         unheard = [
             name
-            for name in self._expected
+            for name in self.expected
             if not any(heard.split("/")[0] == name for heard in self._heard)
         ]
         return sorted([*self._heard, *unheard])

@@ -15,10 +15,14 @@ _MOST_COMPARED = 2_000
 
 
 class Namespace:
-    """An index that does not change while the plant runs."""
+    """An index of points; `take` puts others in their place."""
 
     def __init__(self, points: Iterable[tuple[Point, str, str]]) -> None:
         """Take each point with its device and the device's protocol."""
+        self.take(points)
+
+    def take(self, points: Iterable[tuple[Point, str, str]]) -> None:
+        """Know these points from now on, and no others."""
         self._points = {placed[0].name: placed for placed in points}
         self.names: list[str] = sorted(self._points)
         self._in: dict[str, list[str]] = {}

@@ -1,7 +1,7 @@
 """The web room as a service: what it follows, and what it serves."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -32,12 +32,21 @@ class Served:
     """Services that must tell their health."""
 
 
+CONFIGURATION = "configuration.web"
+
+
 class Web:
     """A service: `run` works until it is cancelled."""
 
     def __init__(
-        self, plant: Served, settings: Settings, bus: Bus, history: History
+        self,
+        plant: Served,
+        settings: Settings,
+        bus: Bus,
+        history: History,
+        read: Callable[[], Served] | None = None,
     ) -> None:
+        """Show a plant; `read` returns it as it is configured on disk now."""
         namespace = Namespace(plant.points)
         live = Live(bus, history, namespace)
         events = EventBook(bus)
@@ -50,6 +59,8 @@ class Web:
         self._server = WebServer(app, settings.host, settings.port, told.open.end)
         self._services = (live, events, health, self._server)
         health.url = self.url
+        self._bus, self._read = bus, read
+        self._namespace, self._health = namespace, health
 
     @property
     def url(self) -> str:
@@ -61,3 +72,17 @@ class Web:
         async with asyncio.TaskGroup() as group:
             for service in self._services:
                 group.create_task(service.run(), name=type(service).__name__)
+            if self._read is not None:
+                group.create_task(self._answer(self._read))
+
+    async def _answer(self, read: Callable[[], Served]) -> None:
+        """Take in a changed configuration whenever someone asks for it."""
+
+        async def change(_: bytes) -> AsyncIterator[bytes]:
+            served = await asyncio.to_thread(read)
+            self._namespace.take(served.points)
+            self._health.expect(served.services)
+            yield b""
+
+        async with self._bus.answer(CONFIGURATION, change):
+            await asyncio.Event().wait()

@@ -1,6 +1,6 @@
 """Verbs that start a plant or look at its configuration."""
 
-from lineshaft.cli.verbs.app import FILES, HERE, Data, Files, Level, app
+from lineshaft.cli.verbs.app import FILES, HERE, Data, Files, Level, app, wait
 
 
 @app.command
@@ -34,20 +34,43 @@ def demo(
 
 
 @app.command
-def up(*, where: Files = FILES, log: Level = "warning") -> None:
+def up(*, where: Files = FILES, watch: bool = False, log: Level = "warning") -> None:
     """Start the plant that lineshaft.toml describes.
 
     Example: `lineshaft up --config plant/lineshaft.toml`
 
     Parameters
     ----------
+    watch
+        Take in changes of lineshaft.toml and its point lists by itself.
     log
         How much to say.
 
     """
     from lineshaft.cli import running
 
-    running.up(where.config, where.data, log)
+    running.up(where.config, where.data, log, watch=watch)
+
+
+@app.command
+def reload(*, where: Data = HERE, json: bool = False) -> None:
+    """Let the running plant take in its changed configuration.
+
+    Everything is checked first; with an error nothing changes. Devices that are
+    configured as before keep their connections.
+
+    Example: `lineshaft reload`
+
+    Parameters
+    ----------
+    json
+        Print JSON for programs.
+
+    """
+    from lineshaft.cli import running
+    from lineshaft.cli.plant import find
+
+    wait(running.reload(find(where.data).bus, as_json=json))
 
 
 @app.command

@@ -26,7 +26,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from lineshaft.core import errors
 from lineshaft.core.bus import EVENTS, READINGS, Answer, Message
-from lineshaft.core.errors import LineshaftError, Refused, Unreachable
+from lineshaft.core.errors import ConfigError, LineshaftError, Refused, Unreachable
 from lineshaft.core.process.tasks import bare, beside
 
 log = logging.getLogger(__name__)
@@ -437,4 +437,5 @@ def _raise_error_of(part: Msg, subject: str) -> None:
         raise Unreachable(f"asking {subject}: nobody is there to answer")
     if name := headers.get(_ERROR_HEADER):
         kind = getattr(errors, name, LineshaftError)
-        raise kind(part.data.decode(errors="replace"))
+        text = part.data.decode(errors="replace")
+        raise ConfigError(text.split("\n")) if kind is ConfigError else kind(text)

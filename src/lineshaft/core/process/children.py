@@ -67,6 +67,14 @@ class Keeper:
     def __init__(self, program: Program, on_end: Callable[[str, int], None]) -> None:
         self._program = program
         self._on_end = on_end
+        self._process: Process | None = None
+        self._is_asked_to_end = False
+
+    async def restart(self) -> None:
+        """End the program in good order; `run` starts it again at once."""
+        if self._process is not None:
+            self._is_asked_to_end = True
+            await stop(self._process)
 
     async def run(self) -> None:
         """Run it until cancelled; `ConfigError` when it says that it cannot start.
@@ -76,13 +84,16 @@ class Keeper:
         """
         pause_s = FIRST_RESTART_S
         while True:
-            process = await start(self._program)
+            self._process = process = await start(self._program)
             loop = asyncio.get_running_loop()
             began = loop.time()
             try:
                 code = await process.wait()
             finally:
                 await stop(process)
+            if self._is_asked_to_end:
+                self._is_asked_to_end = False
+                continue
             if code == MISCONFIGURED:
                 raise ConfigError(
                     f"{self._program.name} cannot start; it says why above"

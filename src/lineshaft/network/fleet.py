@@ -1,0 +1,139 @@
+"""Every device of the configuration, kept connected; the configuration may change.
+
+What a new configuration leaves as it was goes on undisturbed: its connection stays
+open and none of its readings is lost.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from lineshaft.core.bus import Asks
+from lineshaft.core.process.tasks import bare
+from lineshaft.network.collector import Collector, Posts
+from lineshaft.network.commander import Commander
+from lineshaft.network.drivers import sessions_of
+from lineshaft.network.settings import DeviceConfig
+
+CHECK, APPLY = b"check", b"apply"
+CONFIGURATION = "configuration.collector"
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """What a new configuration did, by names of devices."""
+
+    started: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+    restarted: tuple[str, ...] = ()
+    unchanged: int = 0
+
+
+class Service(Protocol):
+    """Anything that works until it is cancelled."""
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """One device at work."""
+
+    config: DeviceConfig
+    collectors: Sequence[Collector]
+    task: asyncio.Task[None]
+
+
+class Fleet:
+    """A service: `run` works until it is cancelled."""
+
+    def __init__(
+        self,
+        devices: Sequence[DeviceConfig],
+        outbox: Posts,
+        bus: Asks,
+        read: Callable[[], Sequence[DeviceConfig]],
+    ) -> None:
+        """`read` returns the devices of the configuration as it is on disk now."""
+        self._first = devices
+        self._outbox = outbox
+        self._bus = bus
+        self._read = read
+        self._running: dict[str, _Running] = {}
+        self._changing = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Keep the devices connected, and answer on `configuration.collector`."""
+        with bare():
+            async with AsyncExitStack() as stack:
+                group = await stack.enter_async_context(asyncio.TaskGroup())
+                self._change(group, self._first)
+                # While the bus is away nobody can ask, and machines are read all the
+                # same.
+                group.create_task(self._answer_for_ever(group))
+
+    async def _answer_for_ever(self, group: asyncio.TaskGroup) -> None:
+        async def answer(wish: bytes) -> AsyncIterator[bytes]:
+            async with self._changing:
+                wanted = await asyncio.to_thread(self._read)
+                changed = Changed()
+                if wish == APPLY:
+                    await self._stop_what_differs(wanted)
+                    changed = self._change(group, wanted)
+            yield msgspec.json.encode(changed)
+
+        async with self._bus.answer(CONFIGURATION, answer):
+            await asyncio.Event().wait()
+
+    async def _stop_what_differs(self, wanted: Sequence[DeviceConfig]) -> None:
+        new = {device.name: device for device in wanted}
+        ending = []
+        for name, running in self._running.items():
+            if new.get(name) == running.config:
+                continue
+            why = "its configuration changed" if name in new else "it was removed"
+            for collector in running.collectors:
+                collector.farewell = f"{why} at a reload of the configuration"
+            running.task.cancel()
+            ending.append(running.task)
+        if ending:
+            await asyncio.wait(ending)
+
+    def _change(
+        self, group: asyncio.TaskGroup, wanted: Sequence[DeviceConfig]
+    ) -> Changed:
+        """Start what is not at work as it is wanted."""
+        before = self._running
+        self._running = {}
+        started: list[str] = []
+        restarted: list[str] = []
+        for device in wanted:
+            known = before.get(device.name)
+            if known is not None and known.config == device:
+                self._running[device.name] = known
+                continue
+            (started if known is None else restarted).append(device.name)
+            self._running[device.name] = self._start(group, device)
+        stopped = [name for name in before if name not in self._running]
+        unchanged = len(wanted) - len(started) - len(restarted)
+        return Changed(tuple(started), tuple(stopped), tuple(restarted), unchanged)
+
+    def _start(self, group: asyncio.TaskGroup, device: DeviceConfig) -> _Running:
+        collectors = [
+            Collector(device, session, points, self._outbox, self._bus)
+            for session, points in sessions_of(device)
+        ]
+        commander = Commander(device.name, collectors, self._bus, self._outbox)
+        work = _together([*collectors, commander])
+        return _Running(device, collectors, group.create_task(work, name=device.name))
+
+
+async def _together(services: Sequence[Service]) -> None:
+    with bare():
+        async with asyncio.TaskGroup() as group:
+            for service in services:
+                group.create_task(service.run(), name=type(service).__name__)
