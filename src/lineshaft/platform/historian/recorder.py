@@ -58,8 +58,14 @@ class Recorder:
     """A service: `run` works until it is cancelled, and then commits what it has."""
 
     def __init__(
-        self, bus: Bus, store: Keeps, engine: Engine, settings: Settings
+        self,
+        bus: Bus,
+        store: Keeps,
+        engine: Engine,
+        settings: Settings,
+        may_take: asyncio.Event | None = None,
     ) -> None:
+        """Record while `may_take` is set; without one, always."""
         self._bus = bus
         self._store = store
         self._engine = engine
@@ -72,6 +78,7 @@ class Recorder:
         self._full = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._may_take = may_take
         self._marks: list[tuple[float, int]] = []
         self.state, self.reason = State.OK, ""
         self.readings = self.duplicates = self.refused = self.commits = 0
@@ -95,6 +102,8 @@ class Recorder:
         self._writer = f"historian/{await self._bus.identity(READINGS)}"
         self._taken = self._committed = self._store.reached(self._writer)
         async for batch in self._bus.batches(READINGS, after=self._taken):
+            if self._may_take is not None:
+                await self._may_take.wait()
             for message in batch:
                 await self._take(message)
             hot = self._engine.hot

@@ -2,28 +2,27 @@
 
 import asyncio
 import contextlib
-import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from lineshaft.core.bus import Answer, Bus
-from lineshaft.core.errors import Refused, Unreachable
+from lineshaft.core.errors import Refused
+from lineshaft.core.event import Event, encode_event
 from lineshaft.core.health import EVERY_S, Health, State
 from lineshaft.core.series import History
 from lineshaft.platform.historian import asking
 from lineshaft.platform.historian.answers.engine import Engine
 from lineshaft.platform.historian.arrow import from_table, units_of
+from lineshaft.platform.historian.care.holding import recording
+from lineshaft.platform.historian.care.keeper import Keeper
 from lineshaft.platform.historian.memory.hot import Hot
 from lineshaft.platform.historian.recorder import Recorder
 from lineshaft.platform.historian.settings import Settings
 from lineshaft.platform.historian.store.table import Store
-
-log = logging.getLogger(__name__)
 
 _PART = 1 << 20
 _LAST_DAYS = 8
@@ -51,23 +50,23 @@ async def open_historian(
         hot.restore_last(rows["name"].to_pylist(), units_of(rows), from_table(rows))
         return store, Engine(hot, snapshot, settings.standing_s)
 
-    store, engine = await asyncio.to_thread(prepare)
-    yield Historian(bus, store, engine, settings)
+    with recording(home):
+        store, engine = await asyncio.to_thread(prepare)
+        yield Historian(home, bus, store, engine, settings)
 
 
 class Historian:
     """A service: `run` works until it is cancelled."""
 
     def __init__(
-        self, bus: Bus, store: Store, engine: Engine, settings: Settings
+        self, home: Path, bus: Bus, store: Store, engine: Engine, settings: Settings
     ) -> None:
         self._bus = bus
-        self._store = store
         self._engine = engine
-        self.recorder = Recorder(bus, store, engine, settings)
+        self.keeper = Keeper(home, store, engine, settings, self._tell_event)
+        self.recorder = Recorder(bus, store, engine, settings, self.keeper.may_take)
         self.history: History = engine
         """Answers in this process; everyone else asks over the bus."""
-        self._settings = settings
         self._since_us = time.time_ns() // 1000
 
     async def run(self) -> None:
@@ -85,7 +84,7 @@ class Historian:
                 )
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.recorder.run())
-                group.create_task(self._keep_house())
+                group.create_task(self.keeper.run())
                 group.create_task(self._tell_health())
 
     async def _last(self, data: bytes) -> AsyncIterator[bytes]:
@@ -118,25 +117,10 @@ class Historian:
             for piece in _parts(part):
                 yield piece
 
-    async def _keep_house(self) -> None:
-        while True:
-            await asyncio.sleep(self._settings.compact_every_s)
-            await self._try(self._store.compact)
-            while await self._try(lambda: self._store.sort_closed(datetime.now(UTC))):
-                pass  # one day after the other
-            await self._try(lambda: self._store.vacuum(self._settings.vacuum_after_h))
-
-    async def _try(self, work: Callable[[], object]) -> object:
-        """House-keeping that fails is tried again the next time, and said."""
-        async with self._engine.changing:
-            try:
-                done = await asyncio.to_thread(work)
-                if done:
-                    self._engine.snapshot = await asyncio.to_thread(self._store.advance)
-            except Unreachable as trouble:
-                log.warning("%s", trouble)
-                return None
-        return done
+    async def _tell_event(self, event: Event) -> None:
+        """Put an event on the bus; `Unreachable` leaves it to be told again."""
+        number = f"{event.kind}:{event.source}:{event.time_us}"
+        await self._bus.publish(f"events.{event.kind}", encode_event(event), number)
 
     async def _tell_health(self) -> None:
         before, then = self.recorder.readings, time.monotonic()
@@ -145,14 +129,18 @@ class Historian:
             recorder, now = self.recorder, time.monotonic()
             rate = (recorder.readings - before) / max(now - then, 0.001)
             before, then = recorder.readings, now
-            if recorder.state is not state:
-                state, self._since_us = recorder.state, time.time_ns() // 1000
+            reasons = [*filter(None, (recorder.reason, self.keeper.reason))]
+            now_is = State.DEGRADED if reasons else recorder.state
+            if now_is is not state:
+                state, self._since_us = now_is, time.time_ns() // 1000
             health = Health(
                 service="historian",
-                state=recorder.state,
-                reason=recorder.reason,
+                state=state,
+                reason="; ".join(reasons),
                 since_us=self._since_us,
-                figures=recorder.figures() | {"readings_per_s": round(rate, 1)},
+                figures=recorder.figures()
+                | self.keeper.figures()
+                | {"readings_per_s": round(rate, 1)},
             )
             self._bus.tell("status.historian", msgspec.json.encode(health))
             await asyncio.sleep(EVERY_S)
