@@ -19,10 +19,10 @@ from lineshaft.platform.historian.answers.engine import Engine
 from lineshaft.platform.historian.arrow import to_table
 from lineshaft.platform.historian.care import keeper as module
 from lineshaft.platform.historian.care.budget import GIB, Level, Room, to_go
-from lineshaft.platform.historian.care.duration import seconds_of
 from lineshaft.platform.historian.care.holding import copying, recording
 from lineshaft.platform.historian.care.keeper import Keeper
 from lineshaft.platform.historian.care.retention import Rules, is_over_for
+from lineshaft.platform.historian.duration import seconds_of
 from lineshaft.platform.historian.memory.hot import Hot
 from lineshaft.platform.historian.settings import Settings
 from lineshaft.platform.historian.store.pieces import cut

@@ -41,6 +41,7 @@ TYPES = ("none", "float", "int", "bool", "string")
 _DAY_US = 86_400_000_000
 _EXACT = 1 << 53
 _GROUP = 1 << 17
+_REPEATED = ["name", "type", "value", "text", "quality", "reason", "unit"]
 SCHEMA = pa.schema(
     [
         ("name", pa.string()),
@@ -152,7 +153,13 @@ def write_store_file(file: Path, tables: Iterator[Table], most: int) -> FileFact
     rows, names, times = 0, [], []
     with file.open("wb") as sink:
         with pq.ParquetWriter(
-            sink, SCHEMA.remove(_DAY_COLUMN), compression="zstd", compression_level=3
+            sink,
+            SCHEMA.remove(_DAY_COLUMN),
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=_REPEATED,
+            # Times of a point follow each other at about the same distance.
+            column_encoding={"time": "DELTA_BINARY_PACKED"},
         ) as writer:
             for table in tables:
                 if not table.num_rows:

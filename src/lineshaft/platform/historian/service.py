@@ -19,6 +19,7 @@ from lineshaft.platform.historian.answers.engine import Engine
 from lineshaft.platform.historian.arrow import from_table, units_of
 from lineshaft.platform.historian.care.holding import recording
 from lineshaft.platform.historian.care.keeper import Keeper
+from lineshaft.platform.historian.care.upgrade import open_store
 from lineshaft.platform.historian.memory.hot import Hot
 from lineshaft.platform.historian.recorder import Recorder
 from lineshaft.platform.historian.settings import Settings
@@ -39,8 +40,8 @@ async def open_historian(
     `ConfigError` when it cannot be opened.
     """
 
-    def prepare() -> tuple[Store, Engine]:
-        store = Store(home)
+    def prepare() -> tuple[Store, Engine, Event | None]:
+        store, event = open_store(home)
         snapshot = store.advance()
         span = snapshot.span_us()
         hot = Hot(
@@ -48,11 +49,14 @@ async def open_historian(
         )
         rows = snapshot.last_rows(_LAST_DAYS)
         hot.restore_last(rows["name"].to_pylist(), units_of(rows), from_table(rows))
-        return store, Engine(hot, snapshot, settings.standing_s)
+        return store, Engine(hot, snapshot, settings.standing_s), event
 
     with recording(home):
-        store, engine = await asyncio.to_thread(prepare)
-        yield Historian(home, bus, store, engine, settings)
+        store, engine, event = await asyncio.to_thread(prepare)
+        historian = Historian(home, bus, store, engine, settings)
+        if event is not None:
+            historian.keeper.announce(event)
+        yield historian
 
 
 class Historian:

@@ -4,7 +4,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from lineshaft.core.errors import NotFound
 from lineshaft.core.name import compile_pattern
-from lineshaft.platform.historian.care.duration import seconds_of
+from lineshaft.platform.historian.duration import seconds_of
 
 
 class Settings(BaseModel, frozen=True, extra="forbid"):

@@ -24,9 +24,9 @@ from lineshaft.platform.historian.care.budget import (
     measure,
     to_go,
 )
-from lineshaft.platform.historian.care.duration import seconds_of
 from lineshaft.platform.historian.care.holding import cleaning
 from lineshaft.platform.historian.care.retention import Rules
+from lineshaft.platform.historian.duration import seconds_of
 from lineshaft.platform.historian.settings import Settings
 from lineshaft.platform.historian.store.table import Store
 
@@ -65,6 +65,10 @@ class Keeper:
         self.trouble = ""
         self.deleted = 0
         """Readings that were deleted in this life."""
+
+    def announce(self, event: Event) -> None:
+        """Tell an event with the next look."""
+        self._untold.append(event)
 
     @property
     def state(self) -> State:

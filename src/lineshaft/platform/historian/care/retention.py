@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 
 from lineshaft.core.name import matches
-from lineshaft.platform.historian.care.duration import seconds_of
+from lineshaft.platform.historian.duration import seconds_of
 
 Weight = tuple[int, int, int]
 

@@ -6,6 +6,7 @@ from lineshaft.platform.historian.store.pieces import Piece
 
 
 def span(start_us: int, end_us: int) -> str:
+    """Return what the rows of `[start_us, end_us)` have in common."""
     first = datetime.fromtimestamp(start_us // 1_000_000, UTC).date()
     last = datetime.fromtimestamp(max(end_us - 1, start_us) // 1_000_000, UTC).date()
     return (
@@ -27,4 +28,5 @@ def within(piece: Piece) -> str:
 
 
 def quoted(text: str) -> str:
+    """Return a text as SQL writes it."""
     return "'" + text.replace("'", "''") + "'"

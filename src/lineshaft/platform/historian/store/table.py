@@ -378,6 +378,13 @@ class Snapshot:
         )
         return {name: (kind, unit or "") for name, kind, unit in found}
 
+    def count(self) -> int:
+        """Return how many readings there are, counted and not told by statistics."""
+        table = self._query(
+            "SELECT count(DISTINCT day) AS d, count(time) AS n FROM readings"
+        )
+        return int(table["n"][0].as_py())
+
     def names(self) -> list[str]:
         """Return the name of every point that was ever recorded."""
         table = self._query("SELECT DISTINCT name FROM readings ORDER BY name")
