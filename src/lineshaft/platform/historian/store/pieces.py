@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-MOST_ROWS = 2_000_000
-"""Rows of a piece, about 120 bytes each in memory. An hour of a point is not cut."""
+MOST_ROWS = 500_000
+"""Rows of a piece, up to 1 kB each while they are sorted; an hour is not cut."""
 _HOUR_US = 3_600_000_000
 Mark = tuple[str, int]
 """A name and a source time, microseconds since 1970 UTC."""
