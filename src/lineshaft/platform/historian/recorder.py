@@ -20,6 +20,7 @@ from lineshaft.core.health import State
 from lineshaft.platform.historian.answers.engine import Engine
 from lineshaft.platform.historian.arrow import Table, to_table
 from lineshaft.platform.historian.block import Block
+from lineshaft.platform.historian.care.changes import Change, Changes
 from lineshaft.platform.historian.settings import Settings
 from lineshaft.platform.historian.store.table import Snapshot
 
@@ -39,6 +40,16 @@ class _Commit:
     block: Block
     reached: int
     numbers: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What there is to know before readings are taken in."""
+
+    may_take: asyncio.Event | None = None
+    """Set while there is room; None: always."""
+    changes: Changes | None = None
+    """Notices another unit or type; None: nobody asks."""
 
 
 class Keeps(Protocol):
@@ -63,9 +74,8 @@ class Recorder:
         store: Keeps,
         engine: Engine,
         settings: Settings,
-        may_take: asyncio.Event | None = None,
+        intake: Intake = Intake(),
     ) -> None:
-        """Record while `may_take` is set; without one, always."""
         self._bus = bus
         self._store = store
         self._engine = engine
@@ -78,7 +88,7 @@ class Recorder:
         self._full = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._may_take = may_take
+        self._may_take, self._changes = intake.may_take, intake.changes
         self._marks: list[tuple[float, int]] = []
         self.state, self.reason = State.OK, ""
         self.readings = self.duplicates = self.refused = self.commits = 0
@@ -125,6 +135,7 @@ class Recorder:
             await self._report_refusal(message, refusal)
         else:
             if self._is_new(frame):
+                await self._note_changes(frame)
                 self._engine.hot.take(frame)
                 self.readings += len(frame)
             else:
@@ -146,6 +157,38 @@ class Recorder:
         self._numbers[key] = frame.number
         return True
 
+    async def _note_changes(self, frame: Frame) -> None:
+        """Tell what a point was and is; readings in two units share no commit."""
+        if self._changes is None:
+            return
+        found = self._changes.look(frame)
+        if not found:
+            return
+        while self._engine.hot.tail_readings:
+            try:
+                await self._commit()
+            except Unreachable as trouble:
+                log.warning("%s; a unit or type changes, and it has to wait", trouble)
+                await asyncio.sleep(RETRY_FIRST_S)
+        await asyncio.to_thread(self._changes.remember, found)
+        # Memory looks at the names of a device once, and would keep the old unit.
+        points = self._engine.hot.points
+        there = [change for change in found if change.name in points]
+        points.add(
+            [change.name for change in there], [change.after.unit for change in there]
+        )
+        if frame.is_import:
+            return  # a file from elsewhere says nothing about the plant
+        for change in self._changes.news(found):
+            await self._tell(_changed(change))
+
+    async def _tell(self, event: Event, number: str = "") -> None:
+        number = number or f"{event.kind}:{event.source}:{event.time_us}"
+        try:
+            await self._bus.publish(f"events.{event.kind}", encode_event(event), number)
+        except (Unreachable, Refused) as error:
+            log.warning("%s; and the event could not be told: %s", event.text, error)
+
     async def _report_refusal(self, message: Message, refusal: Refused) -> None:
         event = Event(
             kind="historian.refused",
@@ -155,14 +198,7 @@ class Recorder:
             f"was left out: {refusal}. See what publishes there.",
             detail={"sequence": message.sequence},
         )
-        try:
-            await self._bus.publish(
-                f"events.{event.kind}",
-                encode_event(event),
-                f"{EVENTS}:refused:{message.sequence}",
-            )
-        except (Unreachable, Refused) as error:
-            log.warning("%s; and the event could not be told: %s", event.text, error)
+        await self._tell(event, f"{EVENTS}:refused:{message.sequence}")
 
     async def _commit_in_time(self) -> None:
         retry_s = RETRY_FIRST_S
@@ -243,3 +279,21 @@ class Recorder:
             "memory_readings": hot.readings,
             "committed_sequence": self._committed,
         }
+
+
+def _changed(change: Change) -> Event:
+    before, after = change.before, change.after
+    return Event(
+        kind="point.changed",
+        source=change.name,
+        severity=Severity.WARNING,
+        text=f"{change.name} was {before.type} in {before.unit or 'no unit'} and is "
+        f"{after.type} in {after.unit or 'no unit'} from now on. Its history keeps the "
+        "type and unit of each reading; aggregates count those in the present unit.",
+        detail={
+            "type_before": before.type,
+            "unit_before": before.unit,
+            "type": after.type,
+            "unit": after.unit,
+        },
+    )

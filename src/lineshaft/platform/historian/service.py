@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,11 +18,13 @@ from lineshaft.core.series import History
 from lineshaft.platform.historian import asking
 from lineshaft.platform.historian.answers.engine import Engine
 from lineshaft.platform.historian.arrow import from_table, units_of
+from lineshaft.platform.historian.care.changes import Changes
 from lineshaft.platform.historian.care.holding import recording
 from lineshaft.platform.historian.care.keeper import Keeper
+from lineshaft.platform.historian.care.units import ByUnit
 from lineshaft.platform.historian.care.upgrade import open_store
 from lineshaft.platform.historian.memory.hot import Hot
-from lineshaft.platform.historian.recorder import Recorder
+from lineshaft.platform.historian.recorder import Intake, Recorder
 from lineshaft.platform.historian.settings import Settings
 from lineshaft.platform.historian.store.table import Store
 
@@ -40,7 +43,7 @@ async def open_historian(
     `ConfigError` when it cannot be opened.
     """
 
-    def prepare() -> tuple[Store, Engine, Event | None]:
+    def prepare() -> _Opened:
         store, event = open_store(home)
         snapshot = store.advance()
         span = snapshot.span_us()
@@ -49,27 +52,40 @@ async def open_historian(
         )
         rows = snapshot.last_rows(_LAST_DAYS)
         hot.restore_last(rows["name"].to_pylist(), units_of(rows), from_table(rows))
-        return store, Engine(hot, snapshot, settings.standing_s), event
+        changes = Changes(home, snapshot.kinds(_LAST_DAYS))
+        return _Opened(
+            store, Engine(hot, snapshot, settings.standing_s), changes, event
+        )
 
     with recording(home):
-        store, engine, event = await asyncio.to_thread(prepare)
-        historian = Historian(home, bus, store, engine, settings)
-        if event is not None:
-            historian.keeper.announce(event)
-        yield historian
+        yield Historian(home, bus, await asyncio.to_thread(prepare), settings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What lies below a home, opened."""
+
+    store: Store
+    engine: Engine
+    changes: Changes
+    upgraded: Event | None
+    """What there is to tell, if it was of an older format."""
 
 
 class Historian:
     """A service: `run` works until it is cancelled."""
 
     def __init__(
-        self, home: Path, bus: Bus, store: Store, engine: Engine, settings: Settings
+        self, home: Path, bus: Bus, opened: _Opened, settings: Settings
     ) -> None:
         self._bus = bus
-        self._engine = engine
+        store, engine, changes = opened.store, opened.engine, opened.changes
         self.keeper = Keeper(home, store, engine, settings, self._tell_event)
-        self.recorder = Recorder(bus, store, engine, settings, self.keeper.may_take)
-        self.history: History = engine
+        if opened.upgraded is not None:
+            self.keeper.announce(opened.upgraded)
+        intake = Intake(self.keeper.may_take, changes)
+        self.recorder = Recorder(bus, store, engine, settings, intake)
+        self.history: History = ByUnit(engine, changes, settings.standing_s)
         """Answers in this process; everyone else asks over the bus."""
         self._since_us = time.time_ns() // 1000
 
@@ -93,13 +109,13 @@ class Historian:
 
     async def _last(self, data: bytes) -> AsyncIterator[bytes]:
         question = _question(data, asking.Last)
-        readings = await self._engine.last(question.pattern)
+        readings = await self.history.last(question.pattern)
         for part in _parts(asking.pack_readings(readings)):
             yield part
 
     async def _raw(self, data: bytes) -> AsyncIterator[bytes]:
         question = _question(data, asking.Raw)
-        series = await self._engine.raw(
+        series = await self.history.raw(
             question.name, question.start_us, question.end_us, question.limit
         )
         for part in _parts(await asyncio.to_thread(asking.pack_series, series)):
@@ -107,7 +123,7 @@ class Historian:
 
     async def _buckets(self, data: bytes) -> AsyncIterator[bytes]:
         question = _question(data, asking.InBuckets)
-        buckets = await self._engine.buckets(
+        buckets = await self.history.buckets(
             question.names, question.start_us, question.end_us, question.every_us
         )
         for part in _parts(await asyncio.to_thread(asking.pack_buckets, buckets)):
@@ -115,7 +131,7 @@ class Historian:
 
     async def _export(self, data: bytes) -> AsyncIterator[bytes]:
         question = _question(data, asking.Export)
-        async for part in self._engine.export(
+        async for part in self.history.export(
             question.pattern, question.start_us, question.end_us, question.form
         ):
             for piece in _parts(part):

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from lineshaft.core.errors import ConfigError, NotFound, Refused, Unreachable
 from lineshaft.core.reading import iso
+from lineshaft.platform.historian.care.changes import UNITS_FILE
 from lineshaft.platform.historian.care.holding import copying
 from lineshaft.platform.historian.care.manifest import (
     FORMAT,
@@ -94,8 +95,9 @@ def _back_up(wanted: Wanted, put: Put) -> tuple[Path, Manifest]:
     own |= {
         f"configuration/{name}": path for name, path in wanted.configuration.items()
     }
-    if (wanted.home / FORMAT_FILE).exists():
-        own[f"history/{FORMAT_FILE}"] = wanted.home / FORMAT_FILE
+    for name in (FORMAT_FILE, UNITS_FILE):
+        if (wanted.home / name).exists():
+            own[f"history/{name}"] = wanted.home / name
     files += [_keep_own(folder, name, path) for name, path in own.items()]
     _compare(snapshot, folder)
     span = snapshot.span_us()

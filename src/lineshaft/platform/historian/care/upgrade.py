@@ -8,6 +8,7 @@ from pathlib import Path
 from lineshaft.core.errors import ConfigError
 from lineshaft.core.event import Event, Severity
 from lineshaft.platform.historian.care.backup import Wanted, back_up
+from lineshaft.platform.historian.care.changes import write_units
 from lineshaft.platform.historian.care.restore import before_of
 from lineshaft.platform.historian.care.version import FORMAT, format_of, write_format
 from lineshaft.platform.historian.store.table import Store
@@ -34,7 +35,9 @@ def open_store(home: Path) -> tuple[Store, Event | None]:
         target = home.parent / "upgrades"
         log.warning("the history has format %d; it is upgraded to %d", found, FORMAT)
         folder, manifest = back_up(Wanted(home, target), _link)
-        Store(home).set_properties()
+        store = Store(home)
+        store.set_properties()
+        write_units(home, store.advance().units())
         event = Event(
             kind="historian.upgraded",
             source="historian",

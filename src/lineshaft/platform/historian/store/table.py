@@ -6,6 +6,7 @@ without complaint, so whoever writes asks first.
 """
 
 import contextlib
+import copy
 import threading
 import time
 from collections import Counter
@@ -288,8 +289,29 @@ class Snapshot:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._source = "readings"
         with _trouble(f"{path} could not be read"):
             self._table = DeltaTable(path)
+
+    def of_unit(self, unit: str) -> "Snapshot":
+        """Return the same table, as if it only had the readings in this unit."""
+        view = copy.copy(self)
+        view._source = (  # noqa: SLF001  it is one of us
+            f"(SELECT * FROM readings WHERE coalesce(unit, '') = {quoted(unit)})"  # noqa: S608
+        )
+        return view
+
+    def units(self) -> dict[str, list[str]]:
+        """Return the units of each point that has several, in order of time."""
+        table = self._query(
+            "SELECT name, coalesce(unit, '') AS unit, max(time) AS last "  # noqa: S608
+            f"FROM {self._source} GROUP BY 1, 2 ORDER BY 3"
+        )
+        found: dict[str, list[str]] = {}
+        columns = (table[each].to_pylist() for each in ("name", "unit"))
+        for name, unit in zip(*columns, strict=True):
+            found.setdefault(name, []).append(unit)
+        return {name: units for name, units in found.items() if len(units) > 1}
 
     @property
     def table(self) -> DeltaTable:
@@ -312,7 +334,7 @@ class Snapshot:
         wanted = ", ".join(map(quoted, names))
         most = f" LIMIT {limit}" if limit is not None else ""
         return self._query(
-            f"SELECT {_FIELDS} FROM readings "  # noqa: S608  quoted
+            f"SELECT {_FIELDS} FROM {self._source} "  # noqa: S608  quoted
             f"WHERE name IN ({wanted}) AND {span(start_us, end_us)} "
             f"ORDER BY time{most}"
         )
@@ -328,7 +350,7 @@ class Snapshot:
             for field in _FIELDS.split(", ")[1:]
         )
         return self._query(
-            f"SELECT name, {newest_of} FROM readings "  # noqa: S608  our own words
+            f"SELECT name, {newest_of} FROM {self._source} "  # noqa: S608  our own words
             f"WHERE day IN ({wanted}) GROUP BY name"
         )
 
@@ -336,7 +358,7 @@ class Snapshot:
         """Yield all rows of a partition in order of name and time, piece by piece."""
         counts = self._query(
             "SELECT name, date_trunc('hour', time) AS hour, count(*) AS rows "  # noqa: S608
-            f"FROM readings WHERE day = DATE '{day}' "
+            f"FROM {self._source} WHERE day = DATE '{day}' "
             "GROUP BY 1, 2 ORDER BY 1, 2"
         )
         for piece in cut(
@@ -346,7 +368,7 @@ class Snapshot:
         ):
             yield (
                 self._query(
-                    "SELECT * FROM readings "  # noqa: S608  quoted
+                    f"SELECT * FROM {self._source} "  # noqa: S608  quoted
                     f"WHERE day = DATE '{day}' AND {within(piece)} ORDER BY name, time"
                 )
                 .select(SCHEMA.names)
@@ -356,7 +378,7 @@ class Snapshot:
     def counts_of(self, day: date) -> dict[str, int]:
         """Return how many readings a partition has of each point."""
         table = self._query(
-            "SELECT name, count(*) AS rows FROM readings "  # noqa: S608  our own words
+            f"SELECT name, count(*) AS rows FROM {self._source} "  # noqa: S608  our own words
             f"WHERE day = DATE '{day}' GROUP BY name"
         )
         names, rows = table["name"].to_pylist(), table["rows"].to_pylist()
@@ -370,7 +392,7 @@ class Snapshot:
         wanted = ", ".join(f"DATE '{day}'" for day in newest)
         rows = self._query(
             "SELECT name, last_value(type ORDER BY time) AS type, "  # noqa: S608
-            "last_value(unit ORDER BY time) AS unit FROM readings "
+            f"last_value(unit ORDER BY time) AS unit FROM {self._source} "
             f"WHERE day IN ({wanted}) AND type <> 'none' GROUP BY name"
         )
         found = zip(
@@ -380,14 +402,17 @@ class Snapshot:
 
     def count(self) -> int:
         """Return how many readings there are, counted and not told by statistics."""
+        # A count of all rows would be taken from the statistics in the log.
         table = self._query(
-            "SELECT count(DISTINCT day) AS d, count(time) AS n FROM readings"
+            f"SELECT count(*) AS n FROM {self._source} WHERE name <> ''"  # noqa: S608
         )
         return int(table["n"][0].as_py())
 
     def names(self) -> list[str]:
         """Return the name of every point that was ever recorded."""
-        table = self._query("SELECT DISTINCT name FROM readings ORDER BY name")
+        table = self._query(
+            f"SELECT DISTINCT name FROM {self._source} ORDER BY name"  # noqa: S608
+        )
         names: list[str] = table["name"].to_pylist()
         return names
 
