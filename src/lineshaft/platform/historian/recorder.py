@@ -164,13 +164,15 @@ class Recorder:
         found = self._changes.look(frame)
         if not found:
             return
-        while self._engine.hot.tail_readings:
+        while True:
             try:
-                await self._commit()
+                while self._engine.hot.tail_readings:
+                    await self._commit()
+                await asyncio.to_thread(self._changes.remember, found)
+                break
             except Unreachable as trouble:
                 log.warning("%s; a unit or type changes, and it has to wait", trouble)
                 await asyncio.sleep(RETRY_FIRST_S)
-        await asyncio.to_thread(self._changes.remember, found)
         # Memory looks at the names of a device once, and would keep the old unit.
         points = self._engine.hot.points
         there = [change for change in found if change.name in points]

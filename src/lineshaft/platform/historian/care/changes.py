@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lineshaft.core.errors import ConfigError
+from lineshaft.core.errors import ConfigError, Unreachable
 from lineshaft.core.frame import KIND_NONE, Frame
 from lineshaft.platform.historian.arrow import TYPES
 
@@ -100,13 +100,19 @@ class Changes:
         return found
 
     def remember(self, changes: list[Change]) -> None:
-        """Write down which points now have several units."""
+        """Write down which points now have several units.
+
+        `Unreachable` when the disk does not take it: try again.
+        """
         for change in changes:
             if change.before.unit != change.after.unit:
                 units = self.units.setdefault(change.name, [change.before.unit])
                 if change.after.unit not in units:
                     units.append(change.after.unit)
-        write_units(self._file.parent, self.units)
+        try:
+            write_units(self._file.parent, self.units)
+        except OSError as error:
+            raise Unreachable(f"{self._file} could not be written: {error}") from error
 
 
 def write_units(home: Path, units: Mapping[str, list[str]]) -> None:

@@ -9,8 +9,14 @@ from lineshaft.core.errors import ConfigError
 from lineshaft.core.event import Event, Severity
 from lineshaft.platform.historian.care.backup import Wanted, back_up
 from lineshaft.platform.historian.care.changes import write_units
+from lineshaft.platform.historian.care.holding import COPYING
 from lineshaft.platform.historian.care.restore import before_of
-from lineshaft.platform.historian.care.version import FORMAT, format_of, write_format
+from lineshaft.platform.historian.care.version import (
+    FORMAT,
+    FORMAT_FILE,
+    format_of,
+    write_format,
+)
 from lineshaft.platform.historian.store.table import Store
 
 log = logging.getLogger(__name__)
@@ -49,7 +55,9 @@ def open_store(home: Path) -> tuple[Store, Event | None]:
             detail={"from": found, "to": FORMAT, "readings": manifest.rows},
         )
     store = Store(home)
-    write_format(home)
+    if event is not None or not (home / FORMAT_FILE).exists():
+        write_format(home)
+    (home / COPYING).touch()  # while there is room: a clean-up on a full disk needs it
     return store, event
 
 

@@ -109,10 +109,8 @@ class Store:
         return self._known.setdefault(writer, self._reached(writer))
 
     def _reached(self, writer: str) -> int:
-        try:
+        with _trouble(f"{self._path} could not be read"):
             return self._table.transaction_version(writer) or 0
-        except (OSError, DeltaError) as error:
-            raise Unreachable(f"{self._path} could not be read: {error}") from error
 
     def append(self, rows: Table, writer: str, reached: Mapping[str, int]) -> None:
         """Store rows and, with them, how far each writer got.
@@ -150,9 +148,11 @@ class Store:
     def _refresh(self) -> None:
         """Look at the table as it is; it also has commits that are not ours."""
         try:
-            self._table = DeltaTable(self._path)
-        except (OSError, DeltaError) as error:
-            raise Unreachable(f"{self._path} could not be read: {error}") from error
+            self._table.update_incremental()
+        except (OSError, DeltaError):
+            # Our view may be from before a clean-up of the log.
+            with _trouble(f"{self._path} could not be read"):
+                self._table = DeltaTable(self._path)
 
     def _other(self) -> str:
         return f"another recorder writes to {self._path}; stop one of the two"
