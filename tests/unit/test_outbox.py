@@ -147,3 +147,19 @@ async def test_two_collectors_cannot_share_an_outbox(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="another collector"):
             async with open_outbox(bus, tmp_path / "o.sqlite", 1000):
                 pass
+
+
+async def test_it_warns_well_before_readings_are_dropped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus = FickleBus()
+    bus.away = True
+    async with open_outbox(bus, tmp_path / "o.sqlite", 1000) as outbox:
+        warned = []
+        for number in range(10):
+            await outbox.post(parcel(number, 100))
+            warned.append(len(caplog.records))
+        assert warned == [0] * 7 + [1, 1, 2]
+        assert "80 %" in caplog.text
+        assert "of outbox.most_mib" in outbox._health().reason
+        assert outbox.dropped == 0

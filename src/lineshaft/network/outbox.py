@@ -21,6 +21,9 @@ from lineshaft.core.health import EVERY_S, Health, State
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 1.0
+FILLING = 0.80
+"""Share of its room from which on the health says how full it is."""
+_WARN_AT = (FILLING, 0.95)
 _AT_ONCE = 64
 
 
@@ -73,6 +76,7 @@ class Outbox:
         self._work = asyncio.Event()
         self._lock = asyncio.Lock()
         self._trouble = ""
+        self._warned = 0.0
         self._since_us = time.time_ns() // 1000
         self.dropped = 0
         """Readings that were dropped because the store was full, in this life."""
@@ -117,9 +121,17 @@ class Outbox:
             return
         self.dropped += lost
         self._work.set()
+        self._warn()
         if lost:
             most = self._store.bytes >> 20
             self._complain(f"{most} MiB wait, which is all there may be; the oldest go")
+
+    def _warn(self) -> None:
+        """Say once for each mark that it fills, and again after it was emptier."""
+        passed = max((m for m in _WARN_AT if self._store.share >= m), default=0.0)
+        if passed > self._warned:
+            log.warning("the outbox is %.0f %% full; is the bus away?", 100 * passed)
+        self._warned = passed
 
     def _lose(self, parcel: Parcel, why: Exception) -> None:
         self.dropped += parcel.readings
@@ -187,6 +199,11 @@ class Outbox:
         reason = ""
         if self._store.count:
             reason = f"{self._store.bytes >> 10} KiB wait on disk for the bus"
+            if self._store.share >= FILLING:
+                reason += (
+                    f", {self._store.share:.0%} of outbox.most_mib; at 100 % the "
+                    "oldest readings are dropped"
+                )
         if self._trouble:
             reason = f"readings are being lost: {self._trouble}"
         return Health(
@@ -197,6 +214,7 @@ class Outbox:
             figures={
                 "waiting": self._store.count,
                 "waiting_bytes": self._store.bytes,
+                "most_bytes": self._store.most,
                 "dropped_readings": self.dropped,
             },
         )
@@ -206,7 +224,7 @@ class _Store:
     """A queue in SQLite; one process at a time."""
 
     def __init__(self, file: Path, most_bytes: int) -> None:
-        self._most = most_bytes
+        self.most = most_bytes
         # Work in a thread goes on when whoever waited for it is cancelled, and the
         # connection must not be closed under it.
         self._gate = threading.RLock()
@@ -227,6 +245,11 @@ class _Store:
         self.bytes: int
         self.count, self.bytes = self._db.execute(counted).fetchone()
 
+    @property
+    def share(self) -> float:
+        """How much of its room is used, 0 to 1."""
+        return self.bytes / self.most
+
     def close(self) -> None:
         with self._gate:
             self._db.close()
@@ -238,7 +261,7 @@ class _Store:
 
     def _append(self, parcel: Parcel) -> int:
         lost = 0
-        while self.count and self.bytes + len(parcel.data) > self._most:
+        while self.count and self.bytes + len(parcel.data) > self.most:
             [(number, oldest)] = self.oldest(1)
             self.remove(number)
             lost += oldest.readings

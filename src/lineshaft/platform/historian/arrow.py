@@ -14,11 +14,14 @@ Only this file imports pyarrow. The columns of a table of readings:
 """
 
 import io
+import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from typing_extensions import Buffer, override
@@ -37,6 +40,8 @@ from lineshaft.platform.historian.block import Block, Points
 TYPES = ("none", "float", "int", "bool", "string")
 _DAY_US = 86_400_000_000
 _EXACT = 1 << 53
+_GROUP = 1 << 17
+_REPEATED = ["name", "type", "value", "text", "quality", "reason", "unit"]
 SCHEMA = pa.schema(
     [
         ("name", pa.string()),
@@ -51,7 +56,16 @@ SCHEMA = pa.schema(
         ("unit", pa.string()),
     ]
 )
+_DAY_COLUMN = 1
 Table: TypeAlias = pa.Table
+
+
+class FileFacts(NamedTuple):
+    """What a file of the store has: rows, and names and source times at its ends."""
+
+    rows: int
+    names: list[str]
+    times_us: list[int]
 
 
 def to_table(block: Block, points: Points) -> Table:
@@ -144,6 +158,38 @@ def as_table(arrow: object) -> Table:
         for field in table.schema
     ]
     return table.cast(pa.schema(fields))
+
+
+def write_store_file(file: Path, tables: Iterator[Table], most: int) -> FileFacts:
+    """Write tables of `SCHEMA`, until the file has about `most` bytes.
+
+    The rows stay in the order of the tables; the file is on disk on return. The day
+    is not written: it is in the name of the partition.
+    """
+    rows, names, times = 0, [], []
+    with file.open("wb") as sink:
+        with pq.ParquetWriter(
+            sink,
+            SCHEMA.remove(_DAY_COLUMN),
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=_REPEATED,
+            # Times of a point follow each other at about the same distance.
+            column_encoding={"time": "DELTA_BINARY_PACKED"},
+        ) as writer:
+            for table in tables:
+                if not table.num_rows:
+                    continue
+                writer.write_table(table.drop_columns("day"), row_group_size=_GROUP)
+                rows += table.num_rows
+                names += [table["name"][0].as_py(), table["name"][-1].as_py()]
+                span = pc.min_max(table["time"].cast(pa.int64())).as_py()
+                times += [span["min"], span["max"]]
+                if sink.tell() >= most:
+                    break
+        sink.flush()
+        os.fsync(sink.fileno())
+    return FileFacts(rows, names, times)
 
 
 def for_export(table: Table) -> Table:

@@ -20,6 +20,7 @@ from lineshaft.core.health import State
 from lineshaft.platform.historian.answers.engine import Engine
 from lineshaft.platform.historian.arrow import Table, to_table
 from lineshaft.platform.historian.block import Block
+from lineshaft.platform.historian.care.changes import Change, Changes
 from lineshaft.platform.historian.settings import Settings
 from lineshaft.platform.historian.store.table import Snapshot
 
@@ -41,6 +42,16 @@ class _Commit:
     numbers: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What there is to know before readings are taken in."""
+
+    may_take: asyncio.Event | None = None
+    """Set while there is room; None: always."""
+    changes: Changes | None = None
+    """Notices another unit or type; None: nobody asks."""
+
+
 class Keeps(Protocol):
     """What the recorder needs from the store; see `Store`."""
 
@@ -58,7 +69,12 @@ class Recorder:
     """A service: `run` works until it is cancelled, and then commits what it has."""
 
     def __init__(
-        self, bus: Bus, store: Keeps, engine: Engine, settings: Settings
+        self,
+        bus: Bus,
+        store: Keeps,
+        engine: Engine,
+        settings: Settings,
+        intake: Intake = Intake(),
     ) -> None:
         self._bus = bus
         self._store = store
@@ -72,6 +88,7 @@ class Recorder:
         self._full = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._may_take, self._changes = intake.may_take, intake.changes
         self._marks: list[tuple[float, int]] = []
         self.state, self.reason = State.OK, ""
         self.readings = self.duplicates = self.refused = self.commits = 0
@@ -95,6 +112,8 @@ class Recorder:
         self._writer = f"historian/{await self._bus.identity(READINGS)}"
         self._taken = self._committed = self._store.reached(self._writer)
         async for batch in self._bus.batches(READINGS, after=self._taken):
+            if self._may_take is not None:
+                await self._may_take.wait()
             for message in batch:
                 await self._take(message)
             hot = self._engine.hot
@@ -116,6 +135,7 @@ class Recorder:
             await self._report_refusal(message, refusal)
         else:
             if self._is_new(frame):
+                await self._note_changes(frame)
                 self._engine.hot.take(frame)
                 self.readings += len(frame)
             else:
@@ -137,6 +157,40 @@ class Recorder:
         self._numbers[key] = frame.number
         return True
 
+    async def _note_changes(self, frame: Frame) -> None:
+        """Tell what a point was and is; readings in two units share no commit."""
+        if self._changes is None:
+            return
+        found = self._changes.look(frame)
+        if not found:
+            return
+        while True:
+            try:
+                while self._engine.hot.tail_readings:
+                    await self._commit()
+                await asyncio.to_thread(self._changes.remember, found)
+                break
+            except Unreachable as trouble:
+                log.warning("%s; a unit or type changes, and it has to wait", trouble)
+                await asyncio.sleep(RETRY_FIRST_S)
+        # Memory looks at the names of a device once, and would keep the old unit.
+        points = self._engine.hot.points
+        there = [change for change in found if change.name in points]
+        points.add(
+            [change.name for change in there], [change.after.unit for change in there]
+        )
+        if frame.is_import:
+            return  # a file from elsewhere says nothing about the plant
+        for change in self._changes.news(found):
+            await self._tell(_changed(change))
+
+    async def _tell(self, event: Event, number: str = "") -> None:
+        number = number or f"{event.kind}:{event.source}:{event.time_us}"
+        try:
+            await self._bus.publish(f"events.{event.kind}", encode_event(event), number)
+        except (Unreachable, Refused) as error:
+            log.warning("%s; and the event could not be told: %s", event.text, error)
+
     async def _report_refusal(self, message: Message, refusal: Refused) -> None:
         event = Event(
             kind="historian.refused",
@@ -146,14 +200,7 @@ class Recorder:
             f"was left out: {refusal}. See what publishes there.",
             detail={"sequence": message.sequence},
         )
-        try:
-            await self._bus.publish(
-                f"events.{event.kind}",
-                encode_event(event),
-                f"{EVENTS}:refused:{message.sequence}",
-            )
-        except (Unreachable, Refused) as error:
-            log.warning("%s; and the event could not be told: %s", event.text, error)
+        await self._tell(event, f"{EVENTS}:refused:{message.sequence}")
 
     async def _commit_in_time(self) -> None:
         retry_s = RETRY_FIRST_S
@@ -234,3 +281,21 @@ class Recorder:
             "memory_readings": hot.readings,
             "committed_sequence": self._committed,
         }
+
+
+def _changed(change: Change) -> Event:
+    before, after = change.before, change.after
+    return Event(
+        kind="point.changed",
+        source=change.name,
+        severity=Severity.WARNING,
+        text=f"{change.name} was {before.type} in {before.unit or 'no unit'} and is "
+        f"{after.type} in {after.unit or 'no unit'} from now on. Its history keeps the "
+        "type and unit of each reading; aggregates count those in the present unit.",
+        detail={
+            "type_before": before.type,
+            "unit_before": before.unit,
+            "type": after.type,
+            "unit": after.unit,
+        },
+    )

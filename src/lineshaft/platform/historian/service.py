@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,15 +13,21 @@ import msgspec
 
 from lineshaft.core.bus import Answer, Bus
 from lineshaft.core.errors import Refused, Unreachable
+from lineshaft.core.event import Event, encode_event
 from lineshaft.core.frame import encode_frame
 from lineshaft.core.health import EVERY_S, Health, State
 from lineshaft.core.series import History
 from lineshaft.platform.historian import asking
 from lineshaft.platform.historian.answers.engine import Engine
 from lineshaft.platform.historian.arrow import from_table, units_of
+from lineshaft.platform.historian.care.changes import Changes
+from lineshaft.platform.historian.care.holding import recording
+from lineshaft.platform.historian.care.keeper import Keeper
+from lineshaft.platform.historian.care.units import ByUnit
+from lineshaft.platform.historian.care.upgrade import open_store
 from lineshaft.platform.historian.memory.hot import Hot
 from lineshaft.platform.historian.memory.warming import warm
-from lineshaft.platform.historian.recorder import Recorder
+from lineshaft.platform.historian.recorder import Intake, Recorder
 from lineshaft.platform.historian.settings import Settings
 from lineshaft.platform.historian.store.table import Snapshot, Store
 
@@ -42,8 +48,8 @@ async def open_historian(
     `ConfigError` when it cannot be opened.
     """
 
-    def prepare() -> tuple[Store, Engine]:
-        store = Store(home)
+    def prepare() -> _Opened:
+        store, event = open_store(home)
         snapshot = store.advance()
         span = snapshot.span_us()
         hot = Hot(
@@ -51,25 +57,43 @@ async def open_historian(
         )
         rows = snapshot.last_rows(_LAST_DAYS)
         hot.restore_last(rows["name"].to_pylist(), units_of(rows), from_table(rows))
-        return store, Engine(hot, snapshot, settings.standing_s)
+        changes = Changes(home, snapshot.kinds(_LAST_DAYS))
+        return _Opened(
+            store, Engine(hot, snapshot, settings.standing_s), changes, event
+        )
 
-    store, engine = await asyncio.to_thread(prepare)
-    yield Historian(bus, store, engine, settings)
+    with recording(home):
+        yield Historian(home, bus, await asyncio.to_thread(prepare), settings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What lies below a home, opened."""
+
+    store: Store
+    engine: Engine
+    changes: Changes
+    upgraded: Event | None
+    """What there is to tell, if it was of an older format."""
 
 
 class Historian:
     """A service: `run` works until it is cancelled."""
 
     def __init__(
-        self, bus: Bus, store: Store, engine: Engine, settings: Settings
+        self, home: Path, bus: Bus, opened: _Opened, settings: Settings
     ) -> None:
         self._bus = bus
-        self._store = store
+        store, engine, changes = opened.store, opened.engine, opened.changes
         self._engine = engine
-        self.recorder = Recorder(bus, store, engine, settings)
-        self.history: History = engine
+        self._window_s = settings.hot_window_s
+        self.keeper = Keeper(home, store, engine, settings, self._tell_event)
+        if opened.upgraded is not None:
+            self.keeper.announce(opened.upgraded)
+        intake = Intake(self.keeper.may_take, changes)
+        self.recorder = Recorder(bus, store, engine, settings, intake)
+        self.history: History = ByUnit(engine, changes, settings.standing_s)
         """Answers in this process; everyone else asks over the bus."""
-        self._settings = settings
         self._since_us = time.time_ns() // 1000
 
     async def run(self) -> None:
@@ -88,18 +112,18 @@ class Historian:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.recorder.run())
                 group.create_task(self._warm(self._engine.snapshot))
-                group.create_task(self._keep_house())
+                group.create_task(self.keeper.run())
                 group.create_task(self._tell_health())
 
     async def _last(self, data: bytes) -> AsyncIterator[bytes]:
         question = _question(data, asking.Last)
-        readings = await self._engine.last(question.pattern)
+        readings = await self.history.last(question.pattern)
         for part in _parts(encode_frame(readings)):
             yield part
 
     async def _raw(self, data: bytes) -> AsyncIterator[bytes]:
         question = _question(data, asking.Raw)
-        series = await self._engine.raw(
+        series = await self.history.raw(
             question.name, question.start_us, question.end_us, question.limit
         )
         for part in _parts(await asyncio.to_thread(asking.pack_series, series)):
@@ -107,7 +131,7 @@ class Historian:
 
     async def _buckets(self, data: bytes) -> AsyncIterator[bytes]:
         question = _question(data, asking.InBuckets)
-        buckets = await self._engine.buckets(
+        buckets = await self.history.buckets(
             question.names,
             question.start_us,
             question.end_us,
@@ -119,7 +143,7 @@ class Historian:
 
     async def _export(self, data: bytes) -> AsyncIterator[bytes]:
         question = _question(data, asking.Export)
-        async for part in self._engine.export(
+        async for part in self.history.export(
             question.pattern, question.start_us, question.end_us, question.form
         ):
             for piece in _parts(part):
@@ -128,29 +152,14 @@ class Historian:
     async def _warm(self, before: Snapshot) -> None:
         """Bring back what the earlier life held in memory; questions need not wait."""
         try:
-            await warm(self._engine.hot, before, self._settings.hot_window_s)
+            await warm(self._engine.hot, before, self._window_s)
         except Unreachable as trouble:
             log.warning("the recent past stays on disk: %s", trouble)
 
-    async def _keep_house(self) -> None:
-        while True:
-            await asyncio.sleep(self._settings.compact_every_s)
-            await self._try(self._store.compact)
-            while await self._try(lambda: self._store.sort_closed(datetime.now(UTC))):
-                pass  # one day after the other
-            await self._try(lambda: self._store.vacuum(self._settings.vacuum_after_h))
-
-    async def _try(self, work: Callable[[], object]) -> object:
-        """House-keeping that fails is tried again the next time, and said."""
-        async with self._engine.changing:
-            try:
-                done = await asyncio.to_thread(work)
-                if done:
-                    self._engine.snapshot = await asyncio.to_thread(self._store.advance)
-            except Unreachable as trouble:
-                log.warning("%s", trouble)
-                return None
-        return done
+    async def _tell_event(self, event: Event) -> None:
+        """Put an event on the bus; `Unreachable` leaves it to be told again."""
+        number = f"{event.kind}:{event.source}:{event.time_us}"
+        await self._bus.publish(f"events.{event.kind}", encode_event(event), number)
 
     async def _tell_health(self) -> None:
         before, then = self.recorder.readings, time.monotonic()
@@ -159,14 +168,18 @@ class Historian:
             recorder, now = self.recorder, time.monotonic()
             rate = (recorder.readings - before) / max(now - then, 0.001)
             before, then = recorder.readings, now
-            if recorder.state is not state:
-                state, self._since_us = recorder.state, time.time_ns() // 1000
+            reasons = [*filter(None, (recorder.reason, self.keeper.reason))]
+            now_is = State.DEGRADED if reasons else recorder.state
+            if now_is is not state:
+                state, self._since_us = now_is, time.time_ns() // 1000
             health = Health(
                 service="historian",
-                state=recorder.state,
-                reason=recorder.reason,
+                state=state,
+                reason="; ".join(reasons),
                 since_us=self._since_us,
-                figures=recorder.figures() | {"readings_per_s": round(rate, 1)},
+                figures=recorder.figures()
+                | self.keeper.figures()
+                | {"readings_per_s": round(rate, 1)},
             )
             self._bus.tell("status.historian", msgspec.json.encode(health))
             await asyncio.sleep(EVERY_S)
