@@ -20,13 +20,16 @@ from typing import Protocol
 import msgspec
 
 from lineshaft import settings
-from lineshaft.core.bus.nats import NatsBus, open_bus
+from lineshaft.core.bus.nats import NatsBus, open_bus, without_password
 from lineshaft.core.bus.server import Listeners, serve
+from lineshaft.core.bus.watch import BusWatch
+from lineshaft.core.codes import Code
 from lineshaft.core.errors import ConfigError, Unreachable
 from lineshaft.core.health import Health
 from lineshaft.core.name import did_you_mean
 from lineshaft.core.process.children import Keeper, Program
 from lineshaft.core.process.ports import free_port
+from lineshaft.core.process.pulse import Pulse, Roll
 from lineshaft.core.process.tasks import bare
 from lineshaft.core.process.tasks import beside as beside_us
 from lineshaft.settings import Plant
@@ -66,7 +69,7 @@ async def run_collector(plant: Plant, bus_url: str) -> None:
         open_bus(bus_url, most_bytes=_stream_bytes(plant), patience_s=0) as bus,
         open_outbox(bus, plant.data / "outbox" / "outbox.sqlite", most_bytes) as outbox,
     ):
-        services: list[Service] = [outbox]
+        services: list[Service] = [outbox, Pulse("collector", bus)]
         for device in plant.devices:
             collectors = [
                 Collector(device, session, points, outbox, bus)
@@ -86,7 +89,7 @@ async def run_historian(plant: Plant, bus_url: str) -> None:
         open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus,
         open_historian(plant.data / "history", wanted, bus) as historian,
     ):
-        await run([historian])
+        await run([historian, Pulse("historian", bus)])
 
 
 async def run_web(plant: Plant, bus_url: str) -> None:
@@ -100,6 +103,7 @@ async def run_web(plant: Plant, bus_url: str) -> None:
         for point in device.points
     ]
     services = [
+        "bus",
         "historian",
         "outbox",
         "web",
@@ -107,7 +111,8 @@ async def run_web(plant: Plant, bus_url: str) -> None:
     ]
     served = Served(plant.name, plant.settings.plant.demo, points, services)
     async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
-        await run([Web(served, plant.settings.web, bus, HistorianClient(bus))])
+        web = Web(served, plant.settings.web, bus, HistorianClient(bus))
+        await run([web, BusWatch(bus), Pulse("web", bus)])
 
 
 ROOMS: dict[str, Callable[[Plant, str], Coroutine[None, None, None]]] = {
@@ -160,16 +165,23 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
         stack.enter_context(hold(plant.data))
         done(f"data directory {plant.data}")
         bus_url = await stack.enter_async_context(_bus(plant))
-        done(f"message bus {bus_url}")
+        done(f"message bus {without_password(bus_url)}")
         bus = await stack.enter_async_context(
             open_bus(bus_url, most_bytes=_stream_bytes(plant))
         )
+        roll = Roll(bus, len(ROOMS) + len(beside.programs))
+        await stack.enter_async_context(beside_us(roll.run()))
+
+        def ended(name: str, code: int) -> None:
+            roll.note(name, code)
+            _complain(name, code)
+
         # What is started last is stopped first: when the collector says that it
         # stops, the historian is still there to write it down.
         environment = _environment(plant, bus_url)
         rooms = [[_room(room, plant, environment)] for room in ROOMS]
         for programs in (beside.programs, *rooms):
-            keepers = [Keeper(program, _complain) for program in programs]
+            keepers = [Keeper(program, ended) for program in programs]
             await stack.enter_async_context(beside_us(run(keepers)))
         page = await _page(bus)
         stack.enter_context(announce(plant, page, bus_url, beside.found_at))
@@ -195,7 +207,8 @@ def _room(room: str, plant: Plant, environment: dict[str, str]) -> Program:
 
 
 def _complain(name: str, code: int) -> None:
-    log.error("%s ended with code %d; it is started again", name, code)
+    said = {"code": Code.STARTED_AGAIN, "program": name}
+    log.error("%s ended with code %d; it is started again", name, code, extra=said)
 
 
 @contextlib.asynccontextmanager

@@ -14,8 +14,8 @@ SEEN = [name for name in VERBS if name != "complete-names"]
 
 
 def test_these_are_the_verbs() -> None:
-    expected = "add browse check completion demo doctor history import read run up"
-    assert {*expected.split(), "watch", "write"} == set(SEEN)
+    expected = "add browse check completion demo doctor explain health history import"
+    assert {*expected.split(), "read", "run", "up", "watch", "write"} == set(SEEN)
 
 
 @pytest.mark.parametrize("verb", SEEN)

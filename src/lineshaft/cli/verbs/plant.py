@@ -1,6 +1,6 @@
 """Verbs that start a plant or look at its configuration."""
 
-from lineshaft.cli.verbs.app import FILES, HERE, Data, Files, Level, app
+from lineshaft.cli.verbs.app import FILES, HERE, Data, Files, LogForm, Logged, app
 
 
 @app.command
@@ -9,8 +9,9 @@ def demo(
     where: Data = HERE,
     port: int = 8080,
     remove: bool = False,
-    log: Level = "warning",
-) -> None:
+    log: Logged = "warning",
+    log_format: LogForm = None,
+) -> int:
     """Start a demonstration plant of real protocol servers.
 
     Example: `lineshaft demo`, and to delete it: `lineshaft demo --remove`
@@ -23,18 +24,22 @@ def demo(
         Delete the demonstration plant with its history.
     log
         How much to say.
+    log_format
+        A line of text or of JSON for each record; left out, text on a terminal.
 
     """
     from lineshaft.cli import running
 
     if remove:
         running.remove_demo(where.data)
-    else:
-        running.demo(where.data, port, log)
+        return 0
+    return running.demo(where.data, port, running.Log(log, log_format))
 
 
 @app.command
-def up(*, where: Files = FILES, log: Level = "warning") -> None:
+def up(
+    *, where: Files = FILES, log: Logged = "warning", log_format: LogForm = None
+) -> int:
     """Start the plant that lineshaft.toml describes.
 
     Example: `lineshaft up --config plant/lineshaft.toml`
@@ -43,15 +48,23 @@ def up(*, where: Files = FILES, log: Level = "warning") -> None:
     ----------
     log
         How much to say.
+    log_format
+        A line of text or of JSON for each record; left out, text on a terminal.
 
     """
     from lineshaft.cli import running
 
-    running.up(where.config, where.data, log)
+    return running.up(where.config, where.data, running.Log(log, log_format))
 
 
 @app.command
-def run(room: str, *, where: Files = FILES, log: Level = "warning") -> None:
+def run(
+    room: str,
+    *,
+    where: Files = FILES,
+    log: Logged = "warning",
+    log_format: LogForm = None,
+) -> int:
     """Run one room of a plant in this process: collector, historian or web.
 
     Example: `lineshaft run historian`
@@ -62,11 +75,13 @@ def run(room: str, *, where: Files = FILES, log: Level = "warning") -> None:
         Which one.
     log
         How much to say.
+    log_format
+        A line of text or of JSON for each record; left out, text on a terminal.
 
     """
     from lineshaft.cli import running
 
-    running.run(room, where.config, where.data, log)
+    return running.run(room, where.config, where.data, running.Log(log, log_format))
 
 
 @app.command

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from lineshaft.core.bus import Answer, Bus
+from lineshaft.core.codes import Code
 from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.health import EVERY_S, Health, State
 from lineshaft.core.series import History
@@ -19,7 +20,7 @@ from lineshaft.platform.historian import asking
 from lineshaft.platform.historian.answers.engine import Engine
 from lineshaft.platform.historian.arrow import from_table, units_of
 from lineshaft.platform.historian.memory.hot import Hot
-from lineshaft.platform.historian.recorder import Recorder
+from lineshaft.platform.historian.recorder import MEANINGS, Recorder
 from lineshaft.platform.historian.settings import Settings
 from lineshaft.platform.historian.store.table import Store
 
@@ -151,8 +152,10 @@ class Historian:
                 service="historian",
                 state=recorder.state,
                 reason=recorder.reason,
+                code=Code.NOT_STORED if recorder.reason else "",
                 since_us=self._since_us,
                 figures=recorder.figures() | {"readings_per_s": round(rate, 1)},
+                meanings=MEANINGS,
             )
             self._bus.tell("status.historian", msgspec.json.encode(health))
             await asyncio.sleep(EVERY_S)
