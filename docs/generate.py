@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from lineshaft.cli.verbs import app
+from lineshaft.core.codes import book
 from lineshaft.network import drivers
 from lineshaft.network.settings import DeviceSettings
 from lineshaft.settings import Settings
@@ -32,6 +33,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "settings.md": "\n".join(settings()) + "\n",
         REFERENCE / "lineshaft.schema.json": _json(Settings.model_json_schema()),
         REFERENCE / "commands.md": "\n".join(commands()) + "\n",
+        REFERENCE / "errors.md": "\n".join(errors()) + "\n",
         REFERENCE / "api.md": "\n".join(routes(api)) + "\n",
         ROOT / "frontend" / "openapi.json": _json(api),
     }
@@ -120,6 +122,39 @@ def routes(api: dict[str, Any]) -> Iterator[str]:  # Any: JSON
             yield from ("", "| status | meaning |", "|---|---|")
             for status, answer in sorted(route["responses"].items()):
                 yield f"| {status} | {answer.get('description', '')} |"
+
+
+RANGES = {
+    "1": "Core, bus and the plant as a whole",
+    "2": "Network: machines and the way to them",
+    "3": "Platform: the historian",
+    "4": "Security",
+    "5": "Web",
+    "6": "Settings",
+    "7": "Command line",
+    "8": "Readings of quality BAD",
+    "9": "Everything else",
+}
+
+
+def errors() -> Iterator[str]:
+    """Yield the page of all codes."""
+    yield from ("# Error codes", "", GENERATED, "")
+    yield (
+        "Every message about something that went wrong bears a code: on the command "
+        "line, in the problem details of the API, in health, events and the log. A "
+        "code keeps its meaning for good. `lineshaft explain LS-1212` says the same "
+        "as this page, without a network; it takes the reason of a BAD reading too."
+    )
+    room = ""
+    for code, entry in book().items():
+        if code[3] != room:
+            room = code[3]
+            yield from ("", f"## LS-{room}xxx: {RANGES[room]}")
+        yield from ("", f"### {code}", "", entry.what, "", "Likely causes:", "")
+        yield from (f"- {cause}" for cause in entry.causes)
+        yield from ("", "What to do:", "")
+        yield from (f"{n}. {step}" for n, step in enumerate(entry.do, 1))
 
 
 def _json(value: object) -> str:

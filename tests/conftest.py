@@ -3,7 +3,11 @@
 import os
 
 import pytest
+from hypothesis import settings
 
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 CORPUS = "LINESHAFT_CORPUS"
 
 

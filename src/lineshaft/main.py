@@ -12,7 +12,14 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -22,13 +29,16 @@ from typing import Protocol
 import msgspec
 
 from lineshaft import settings
-from lineshaft.core.bus.nats import NatsBus, open_bus
+from lineshaft.core.bus.nats import NatsBus, open_bus, without_password
 from lineshaft.core.bus.server import Listeners, serve
+from lineshaft.core.bus.watch import BusWatch
+from lineshaft.core.codes import Code
 from lineshaft.core.errors import ConfigError, Unreachable
 from lineshaft.core.health import Health
 from lineshaft.core.name import did_you_mean
 from lineshaft.core.process.children import Keeper, Program
 from lineshaft.core.process.ports import free_port
+from lineshaft.core.process.pulse import Pulse, Roll
 from lineshaft.core.process.tasks import bare
 from lineshaft.core.process.tasks import beside as beside_us
 from lineshaft.settings import Plant
@@ -73,7 +83,7 @@ async def run_collector(plant: Plant, bus_url: str) -> None:
             bus,
             lambda: settings.load(plant.file, plant.data).devices,
         )
-        await run([outbox, fleet])
+        await run([outbox, fleet, Pulse("collector", bus)])
 
 
 async def run_historian(plant: Plant, bus_url: str) -> None:
@@ -85,7 +95,7 @@ async def run_historian(plant: Plant, bus_url: str) -> None:
         open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus,
         open_historian(plant.data / "history", wanted, bus) as historian,
     ):
-        await run([historian])
+        await run([historian, Pulse("historian", bus)])
 
 
 async def run_web(plant: Plant, bus_url: str) -> None:
@@ -95,7 +105,7 @@ async def run_web(plant: Plant, bus_url: str) -> None:
 
     def served(plant: Plant) -> Served:
         devices = plant.devices
-        services = ["historian", "outbox", "web"]
+        services = ["bus", "historian", "outbox", "web"]
         services += [f"collector.{device.name}" for device in devices]
         points = [
             (p, device.name, device.protocol)
@@ -110,7 +120,7 @@ async def run_web(plant: Plant, bus_url: str) -> None:
     wanted = plant.settings.web
     async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
         web = Web(served(plant), wanted, bus, HistorianClient(bus), read)
-        await run([web])
+        await run([web, BusWatch(bus), Pulse("web", bus)])
 
 
 ROOMS: dict[str, Callable[[Plant, str], Coroutine[None, None, None]]] = {
@@ -165,26 +175,26 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
         stack.enter_context(hold(plant.data))
         done(f"data directory {plant.data}")
         bus_url = await stack.enter_async_context(_bus(plant))
-        done(f"message bus {bus_url}")
+        done(f"message bus {without_password(bus_url)}")
         bus = await stack.enter_async_context(
             open_bus(bus_url, most_bytes=_stream_bytes(plant))
         )
+        roll = Roll(bus, len(ROOMS) + len(beside.programs))
+        await stack.enter_async_context(beside_us(roll.run()))
+
+        def ended(name: str, code: int) -> None:
+            roll.note(name, code)
+            _complain(name, code)
+
         # What is started last is stopped first: when the collector says that it
         # stops, the historian is still there to write it down.
         environment = _environment(plant, bus_url)
-        machines = [Keeper(program, _complain) for program in beside.programs]
-        rooms = {
-            room: Keeper(_room(room, plant, environment), _complain) for room in ROOMS
-        }
+        machines = [Keeper(program, ended) for program in beside.programs]
+        rooms = {room: Keeper(_room(room, plant, environment), ended) for room in ROOMS}
         for keepers in (machines, *([keeper] for keeper in rooms.values())):
             await stack.enter_async_context(beside_us(run(keepers)))
-        reloading = Reloading(plant, partial(_read, plant), rooms, bus, bus)
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, reloading.ask)
-        stack.callback(loop.remove_signal_handler, signal.SIGHUP)
-        await stack.enter_async_context(beside_us(run([reloading])))
-        if beside.watch:
-            await stack.enter_async_context(beside_us(reloading.watch()))
+        reloads = _reloads(plant, rooms, bus, watch=beside.watch)
+        await stack.enter_async_context(reloads)
         page = await _page(bus)
         stack.enter_context(announce(plant, page, bus_url, beside.found_at))
         done(f"page {page}")
@@ -193,6 +203,22 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
         if beside.once is not None:
             await beside.once(bus)
         await asyncio.Event().wait()
+
+
+@contextlib.asynccontextmanager
+async def _reloads(
+    plant: Plant, rooms: Mapping[str, Keeper], bus: NatsBus, *, watch: bool
+) -> AsyncIterator[None]:
+    """Take in a changed configuration while the block is open."""
+    reloading = Reloading(plant, partial(_read, plant), rooms, bus, bus)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, reloading.ask)
+    works = [reloading.run(), *([reloading.watch()] if watch else [])]
+    try:
+        async with beside_us(*works):
+            yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
 
 
 def _read(plant: Plant) -> Plant:
@@ -213,7 +239,8 @@ def _room(room: str, plant: Plant, environment: dict[str, str]) -> Program:
 
 
 def _complain(name: str, code: int) -> None:
-    log.error("%s ended with code %d; it is started again", name, code)
+    said = {"code": Code.STARTED_AGAIN, "program": name}
+    log.error("%s ended with code %d; it is started again", name, code, extra=said)
 
 
 @contextlib.asynccontextmanager

@@ -14,7 +14,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -49,7 +48,9 @@ class Report:
     seed: int
     kills: dict[str, int] = field(default_factory=lambda: dict.fromkeys(VICTIMS, 0))
     road_faults: int = 0
-    back_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    back_s: dict[str, list[float]] = field(
+        default_factory=lambda: {victim: [] for victim in VICTIMS}
+    )
     missing: list[str] = field(default_factory=list)
     """Who did not come back in time."""
     troubles: list[tuple[float, float]] = field(default_factory=list)

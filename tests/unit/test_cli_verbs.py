@@ -14,8 +14,8 @@ SEEN = [name for name in VERBS if name != "complete-names"]
 
 
 def test_these_are_the_verbs() -> None:
-    expected = "add backup browse check completion demo doctor history import read "
-    expected += "reload restore run up"
+    expected = "add backup browse check completion demo doctor explain health history "
+    expected += "import read reload restore run up"
     assert {*expected.split(), "watch", "write"} == set(SEEN)
 
 

@@ -479,6 +479,7 @@ async def test_events_are_told_newest_first_and_by_kind() -> None:
             "severity": "warning",
             "time": "1970-01-01T00:00:02.000000Z",
             "detail": {"n": 2},
+            "code": "",
         }
     ]
 

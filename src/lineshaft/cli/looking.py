@@ -1,10 +1,10 @@
-"""read, watch, history, write: a plant that runs, seen from a terminal."""
+"""read, watch, history, write, health: a plant that runs, seen from a terminal."""
 
 import asyncio
 import contextlib
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from lineshaft.cli import screen
@@ -25,6 +25,8 @@ BUCKET_KEYS = (
     "count",
     "good",
 )
+HEALTH_COLUMNS = ("part", "state", "since", "because", "code")
+WELL, ILL = 0, 1
 Row = tuple[Json, ...]
 _TRUTH = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 
@@ -202,3 +204,29 @@ def _line(reading: Mapping[str, Json]) -> str:
     reason = f" ({reading['reason']})" if reading["reason"] else ""
     head = f"{reading['time']} {reading['name']} = {value}{unit}"
     return f"{head} {reading['quality']}{reason}"
+
+
+def health(data: Path, *, as_json: bool) -> int:
+    """Print the tree; return 0 if all is well, else 1."""
+    told = Plant(find(data)).get("/health")
+    tree = told["tree"]
+    if as_json:
+        screen.write_json(tree)
+    else:
+        screen.table(HEALTH_COLUMNS, list(health_rows(tree, 0)))
+    return WELL if tree["state"] == "ok" else ILL
+
+
+def health_rows(node: Json, depth: int) -> Iterator[tuple[object, ...]]:
+    """Yield a line for a node and for all below it, shifted to the right."""
+    ill = node["state"] != "ok"
+    yield (
+        f"{'  ' * depth}{node['name']}",
+        node["state"],
+        screen.clock(node["since"]) if ill else "",
+        # The leaf says it; what stands above only repeats it.
+        node["because"] if ill and (depth == 0 or not node["children"]) else "",
+        node["code"] if ill else "",
+    )
+    for child in node["children"]:
+        yield from health_rows(child, depth + 1)

@@ -117,8 +117,10 @@ class Plant:
     def _checked(self, answer: "httpx.Response") -> "httpx.Response":
         if not answer.is_error:
             return answer
+        code = ""
         try:
-            detail = answer.json()["detail"]
+            problem = answer.json()
+            detail, code = problem["detail"], problem.get("code", "")
         except (ValueError, KeyError, TypeError):
             detail = answer.text[:200]
-        raise _ERRORS.get(answer.status_code, Unreachable)(detail)
+        raise _ERRORS.get(answer.status_code, Unreachable)(detail, code=code)

@@ -13,9 +13,26 @@ Anything else is a bug: let it crash and leave a traceback.
 
 from collections.abc import Sequence
 
+from lineshaft.core.codes import code_of_traceback
+
 
 class LineshaftError(Exception):
     """An expected failure, told in a sentence that a plant engineer understands."""
+
+    kind = "Unreachable"
+    """Which of the five it is, for subclasses too."""
+
+    def __init__(self, text: str = "", *, code: str = "") -> None:
+        self._code = code
+        super().__init__(text)
+
+    @property
+    def stable_code(self) -> str:
+        """Return the stable code, such as `LS-1212`, that `lineshaft explain` knows.
+
+        It was given, or follows from the class and from where the error was raised.
+        """
+        return self._code or code_of_traceback(self.__traceback__, self.kind)
 
 
 class ConfigError(LineshaftError):
@@ -25,22 +42,32 @@ class ConfigError(LineshaftError):
     is mended in one go.
     """
 
-    def __init__(self, problems: str | Sequence[str]) -> None:
+    kind = "ConfigError"
+
+    def __init__(self, problems: str | Sequence[str], *, code: str = "") -> None:
         self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
-        super().__init__("\n".join(self.problems))
+        super().__init__("\n".join(self.problems), code=code)
 
 
 class Unreachable(LineshaftError):
     """The other side is silent; wait, then try again."""
 
+    kind = "Unreachable"
+
 
 class Refused(LineshaftError):
     """The other side answered no; do not repeat the request."""
+
+    kind = "Refused"
 
 
 class NotFound(LineshaftError):
     """The name leads nowhere."""
 
+    kind = "NotFound"
+
 
 class Denied(LineshaftError):
     """The caller may not; write it in the audit trail."""
+
+    kind = "Denied"

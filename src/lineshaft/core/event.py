@@ -24,6 +24,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     """One sentence for people: what happened and what to do next."""
     severity: Severity = Severity.INFO
+    code: str = ""
+    """The code of what went wrong, which `lineshaft explain` knows."""
     time_us: int = msgspec.field(default_factory=lambda: time.time_ns() // 1000)
     detail: dict[str, str | int | float | bool | None] = {}
 

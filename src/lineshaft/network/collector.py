@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol
@@ -17,10 +17,13 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
+from lineshaft.core.codes import Code
 from lineshaft.core.errors import Denied, NotFound, Refused, Unreachable
 from lineshaft.core.event import Event, Severity
 from lineshaft.core.frame import Columns
 from lineshaft.core.health import EVERY_S, Health, State
+from lineshaft.core.health.meaning import Gatherer, Meaning, counter, gauge
+from lineshaft.core.health.meaning import Kind as MeaningKind
 from lineshaft.core.point import Point
 from lineshaft.core.process.tasks import bare
 from lineshaft.network.device import Batch, Device, Listens, Reads
@@ -37,6 +40,21 @@ GATHER_S = 0.02
 """Readings that a device says within this time travel together."""
 MOST_PENDING = 200_000
 CHECK_EVERY_S = 0.5
+MEANINGS: dict[str, Meaning] = {
+    "points": gauge("collector_points", "Configured points."),
+    "readings": counter("collector_readings", "Readings that were sent."),
+    "readings_per_s": gauge("collector_rate", "Readings a second that are sent."),
+    "connects": counter("collector_connects", "Connections that were opened."),
+    "missed_polls": counter("collector_missed_polls", "Turns that came too late."),
+    "last_heard_s": gauge("collector_last_value", "Age of the last value.", "seconds"),
+    "errors": counter("collector_errors", "Connections that ended.", label="code"),
+    "latency": Meaning(
+        MeaningKind.HISTOGRAM,
+        "collector_latency",
+        "seconds",
+        "From source time to the confirmation of the bus.",
+    ),
+}
 _HANGS_AFTER = 10
 """Time-outs that a call of a driver may take before it counts as silence."""
 
@@ -87,6 +105,9 @@ class Collector:
         self._readings = 0
         self._connects = 0
         self._overruns = 0
+        self._code: str = Code.NOT_CONNECTED
+        self._errors: Counter[str] = Counter()
+        self._latency = Gatherer()
 
     async def run(self) -> None:
         """Collect for ever; when the device falls silent, wait and reconnect."""
@@ -107,9 +128,10 @@ class Collector:
                 with bare():
                     await self._connect_and_collect()
             except (Unreachable, Refused, NotFound, Denied) as silence:
-                await self._fall_silent(str(silence))
+                await self._fall_silent(str(silence), silence.stable_code)
             except TimeoutError:
-                await self._fall_silent("the driver did not return in time")
+                reason = "the driver did not return in time"
+                await self._fall_silent(reason, Code.DRIVER_HANGS)
             finally:
                 self.device = None
             lasted_s = time.monotonic() - opened
@@ -223,16 +245,19 @@ class Collector:
             for parcel in self._framer.parcels(columns, shaper.texts, shaper.statuses):
                 await self._outbox.post(parcel)
                 self._readings += parcel.readings
+        self._latency.add((_now_us() - columns.time) / 1e6)
 
-    async def _fall_silent(self, reason: str) -> None:
+    async def _fall_silent(self, reason: str, code: str) -> None:
         self.device = None
         now = _now_us()
-        self._reason = reason
+        self._reason, self._code = reason, code
+        self._errors[code] += 1
         if self._silent_since is not None:
             log.debug("%s is still silent: %s", self.name, reason)
             return
         self._silent_since = self._since_us = now
-        log.warning("%s fell silent: %s", self.name, reason)
+        said = {"code": code, "device": self._config.name}
+        log.warning("%s fell silent: %s", self.name, reason, extra=said)
         everything = np.arange(len(self.points))
         await self._send(self._shaper.condemn(everything, reason, now))
         await self._outbox.tell(
@@ -240,6 +265,7 @@ class Collector:
                 kind="device.silent",
                 source=self.name,
                 severity=Severity.WARNING,
+                code=code,
                 text=f"{self.name} fell silent: {reason}. It is tried again by itself; "
                 f"`lineshaft doctor` helps to find the cause.",
             )
@@ -291,8 +317,12 @@ class Collector:
             service=f"collector.{self.name}",
             state=State.DOWN if down else waits,
             reason=self._reason,
+            code=self._code if self._reason else "",
             since_us=self._since_us,
             figures=figures,
+            tables={"errors": dict(self._errors)},
+            spreads={"latency": self._latency.spread()},
+            meanings=MEANINGS,
         )
 
 

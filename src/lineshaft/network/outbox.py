@@ -14,9 +14,11 @@ from typing import Protocol
 import msgspec
 
 from lineshaft.core.bus import Publishes
+from lineshaft.core.codes import Code
 from lineshaft.core.errors import ConfigError, Refused, Unreachable
 from lineshaft.core.event import Event, Severity, encode_event
 from lineshaft.core.health import EVERY_S, Health, State
+from lineshaft.core.health.meaning import Meaning, counter, gauge
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,11 @@ FILLING = 0.80
 """Share of its room from which on the health says how full it is."""
 _WARN_AT = (FILLING, 0.95)
 _AT_ONCE = 64
+_MEANINGS: dict[str, Meaning] = {
+    "waiting": gauge("outbox_waiting_messages", "Messages on disk for the bus."),
+    "waiting_bytes": gauge("outbox_waiting", "Bytes on disk for the bus.", "bytes"),
+    "dropped_readings": counter("outbox_dropped_readings", "Readings that were lost."),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +148,8 @@ class Outbox:
     def _complain(self, why: str) -> None:
         """Say that readings are lost, but not for each one."""
         if not self._trouble:
-            log.error("readings are being lost: %s", why)
+            said = {"code": Code.READINGS_LOST}
+            log.error("readings are being lost: %s", why, extra=said)
         self._trouble = why
 
     async def run(self) -> None:
@@ -171,6 +179,7 @@ class Outbox:
             kind="outbox.dropped",
             source="outbox",
             severity=Severity.ERROR,
+            code=Code.READINGS_LOST,
             text=f"{self.dropped} readings were dropped since the start because they "
             f"could neither be sent nor kept ({self._trouble}): look for a full disk, "
             "or raise outbox.most_mib.",
@@ -196,9 +205,10 @@ class Outbox:
             await asyncio.sleep(EVERY_S)
 
     def _health(self) -> Health:
-        reason = ""
+        reason = code = ""
         if self._store.count:
             reason = f"{self._store.bytes >> 10} KiB wait on disk for the bus"
+            code = Code.BUS_IS_BEHIND
             if self._store.share >= FILLING:
                 reason += (
                     f", {self._store.share:.0%} of outbox.most_mib; at 100 % the "
@@ -206,11 +216,14 @@ class Outbox:
                 )
         if self._trouble:
             reason = f"readings are being lost: {self._trouble}"
+            code = Code.READINGS_LOST
         return Health(
             service="outbox",
             state=State.DEGRADED if reason else State.OK,
             reason=reason,
+            code=code,
             since_us=self._since_us,
+            meanings=_MEANINGS,
             figures={
                 "waiting": self._store.count,
                 "waiting_bytes": self._store.bytes,

@@ -38,6 +38,7 @@ class EventBook:
                     event.severity,
                     iso(event.time_us),
                     event.detail,
+                    event.code,
                 )
                 self._events.append(view)
                 # What was stored before a page came is not news to it.

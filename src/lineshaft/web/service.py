@@ -58,7 +58,7 @@ class Web:
         )
         self._server = WebServer(app, settings.host, settings.port, told.open.end)
         self._services = (live, events, health, self._server)
-        health.url = self.url
+        health.url, health.pages = self.url, lambda: live.pages
         self._bus, self._read = bus, read
         self._namespace, self._health = namespace, health
 

@@ -20,6 +20,8 @@ class Problem(msgspec.Struct, frozen=True):
     status: int
     detail: str
     type: str = "about:blank"
+    code: str = ""
+    """Stable; `lineshaft explain` knows it."""
 
 
 class ServiceHealth(msgspec.Struct, frozen=True):
@@ -31,6 +33,24 @@ class ServiceHealth(msgspec.Struct, frozen=True):
     since: str | None
     time: str | None
     figures: dict[str, float | int | str]
+    code: str = ""
+    """The code of the reason, which `lineshaft explain` knows; empty when well."""
+
+
+class HealthNode(msgspec.Struct, frozen=True):
+    """A part of the plant: as well as what it stands on."""
+
+    name: str
+    kind: str
+    """`plant`, `room`, `service`, `device` or `connection`."""
+    state: State
+    because: str
+    """The leaf that it is so because of, and its reason; empty when all is well."""
+    code: str
+    since: str | None
+    """Since when that leaf is so."""
+    figures: dict[str, float | int | str]
+    children: list["HealthNode"]
 
 
 class PlantHealth(msgspec.Struct, frozen=True):
@@ -43,6 +63,7 @@ class PlantHealth(msgspec.Struct, frozen=True):
     version: str
     time: str
     services: list[ServiceHealth]
+    tree: HealthNode
 
 
 class PointView(msgspec.Struct, frozen=True):
@@ -169,6 +190,7 @@ class NotWritten(msgspec.Struct, frozen=True):
     status: int
     detail: str
     type: str = "about:blank"
+    code: str = ""
 
 
 class EventView(msgspec.Struct, frozen=True):
@@ -180,6 +202,7 @@ class EventView(msgspec.Struct, frozen=True):
     severity: Severity
     time: str
     detail: dict[str, str | int | float | bool | None]
+    code: str = ""
 
 
 def view(reading: Reading) -> ReadingView:

@@ -28,7 +28,12 @@ Exit codes: 0 done; 1 it failed; 2 the configuration or the command is wrong;
 130 stopped with Ctrl-C.""",
     help_format="markdown",
 )
-Level = Literal["debug", "info", "warning", "error"]
+Logged = Annotated[
+    Literal["debug", "info", "warning", "error"], Parameter(env_var="LINESHAFT_LOG")
+]
+LogForm = Annotated[
+    Literal["text", "json"] | None, Parameter(env_var="LINESHAFT_LOG_FORMAT")
+]
 Hyphened = Parameter(allow_leading_hyphen=True)
 """A value that may begin with a hyphen, such as -5 or -1h."""
 
@@ -94,13 +99,18 @@ def _fail(error: LineshaftError, arguments: Sequence[str]) -> None:
     if "--json" in arguments:
         import json
 
-        said = {"kind": type(error).__name__, "problems": list(problems)}
+        said = {
+            "kind": type(error).__name__,
+            "code": error.stable_code,
+            "problems": list(problems),
+        }
         screen.complain(json.dumps({"error": said}))
         return
     for problem in problems:
         screen.complain(problem)
-    if len(problems) > 1:
-        screen.complain(f"{len(problems)} problems")
+    count = f"{len(problems)} problems; " if len(problems) > 1 else ""
+    code = error.stable_code
+    screen.complain(f"{count}error {code}: `lineshaft explain {code}` says more")
 
 
 def wait(work: Coroutine[None, None, None]) -> None:

@@ -1,6 +1,15 @@
 """Verbs that start a plant or look at its configuration."""
 
-from lineshaft.cli.verbs.app import FILES, HERE, Data, Files, Level, app, wait
+from lineshaft.cli.verbs.app import (
+    FILES,
+    HERE,
+    Data,
+    Files,
+    LogForm,
+    Logged,
+    app,
+    wait,
+)
 
 
 @app.command
@@ -9,8 +18,9 @@ def demo(
     where: Data = HERE,
     port: int = 8080,
     remove: bool = False,
-    log: Level = "warning",
-) -> None:
+    log: Logged = "warning",
+    log_format: LogForm = None,
+) -> int:
     """Start a demonstration plant of real protocol servers.
 
     Example: `lineshaft demo`, and to delete it: `lineshaft demo --remove`
@@ -23,18 +33,26 @@ def demo(
         Delete the demonstration plant with its history.
     log
         How much to say.
+    log_format
+        A line of text or of JSON for each record; left out, text on a terminal.
 
     """
     from lineshaft.cli import running
 
     if remove:
         running.remove_demo(where.data)
-    else:
-        running.demo(where.data, port, log)
+        return 0
+    return running.demo(where.data, port, running.Log(log, log_format))
 
 
 @app.command
-def up(*, where: Files = FILES, watch: bool = False, log: Level = "warning") -> None:
+def up(
+    *,
+    where: Files = FILES,
+    watch: bool = False,
+    log: Logged = "warning",
+    log_format: LogForm = None,
+) -> int:
     """Start the plant that lineshaft.toml describes.
 
     Example: `lineshaft up --config plant/lineshaft.toml`
@@ -45,11 +63,14 @@ def up(*, where: Files = FILES, watch: bool = False, log: Level = "warning") -> 
         Take in changes of lineshaft.toml and its point lists by itself.
     log
         How much to say.
+    log_format
+        A line of text or of JSON for each record; left out, text on a terminal.
 
     """
     from lineshaft.cli import running
 
-    running.up(where.config, where.data, log, watch=watch)
+    form = running.Log(log, log_format)
+    return running.up(where.config, where.data, form, watch=watch)
 
 
 @app.command
@@ -74,7 +95,13 @@ def reload(*, where: Data = HERE, json: bool = False) -> None:
 
 
 @app.command
-def run(room: str, *, where: Files = FILES, log: Level = "warning") -> None:
+def run(
+    room: str,
+    *,
+    where: Files = FILES,
+    log: Logged = "warning",
+    log_format: LogForm = None,
+) -> int:
     """Run one room of a plant in this process: collector, historian or web.
 
     Example: `lineshaft run historian`
@@ -85,11 +112,13 @@ def run(room: str, *, where: Files = FILES, log: Level = "warning") -> None:
         Which one.
     log
         How much to say.
+    log_format
+        A line of text or of JSON for each record; left out, text on a terminal.
 
     """
     from lineshaft.cli import running
 
-    running.run(room, where.config, where.data, log)
+    return running.run(room, where.config, where.data, running.Log(log, log_format))
 
 
 @app.command

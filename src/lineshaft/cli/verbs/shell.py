@@ -1,4 +1,4 @@
-"""Verbs for the shell that a person types in."""
+"""Verbs for a person at a shell, with or without a plant."""
 
 from typing import Literal
 
@@ -21,6 +21,28 @@ def completion(shell: Literal["bash", "zsh", "fish"]) -> None:
     from lineshaft.cli import completing
 
     screen.write_bytes(completing.script(shell, verbs()).encode())
+
+
+@app.command
+def explain(code: str = "", *, json: bool = False) -> None:
+    """Say what a code means and what to do; without one, list all codes.
+
+    Example: `lineshaft explain LS-1212`
+
+    Parameters
+    ----------
+    code
+        The code, such as LS-1212, or the reason of a BAD reading.
+    json
+        Print JSON for programs.
+
+    """
+    from lineshaft.cli import explaining
+
+    if code or json:
+        explaining.explain(code, as_json=json)
+    else:
+        explaining.list_all()
 
 
 @app.command(name="complete-names", show=False)

@@ -27,6 +27,23 @@ def read(pattern: str = "**", *, where: Data = HERE, json: bool = False) -> None
 
 
 @app.command
+def health(*, where: Data = HERE, json: bool = False) -> int:
+    """Show how every part of the plant is, and why; 0 if all is well, else 1.
+
+    Example: `lineshaft health`
+
+    Parameters
+    ----------
+    json
+        Print JSON for programs.
+
+    """
+    from lineshaft.cli import looking
+
+    return looking.health(where.data, as_json=json)
+
+
+@app.command
 def watch(*patterns: str, where: Data = HERE, json: bool = False) -> None:
     """Show readings as they come, until Ctrl-C.
 

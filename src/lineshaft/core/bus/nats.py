@@ -44,6 +44,7 @@ _PULL_S = 10.0
 _LEFT_BEHIND_S = 60.0
 _IDENTITY = "lineshaft-identity"
 _ERROR_HEADER, _END_HEADER = "Lineshaft-Error", "Lineshaft-End"
+_CODE_HEADER = "Lineshaft-Code"
 _WORKING_HEADER = "Lineshaft-Working"
 _WORKING_S, _SILENT_S = 1.0, 5.0
 """How often who makes an answer says so, and after which silence he counts as gone."""
@@ -76,6 +77,12 @@ async def open_bus(
         await bus.close()
 
 
+def without_password(url: str) -> str:
+    """Return an address as people may read it."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
 def _streams(most_bytes: int, event_bytes: int) -> tuple[StreamConfig, ...]:
     return (
         StreamConfig(
@@ -102,6 +109,7 @@ class NatsBus:
 
     def __init__(self, url: str, streams: tuple[StreamConfig, ...]) -> None:
         self._url = url
+        self._where = without_password(url)
         self._streams = streams
         self._client = Client()
         self._stream = self._client.jetstream(timeout=PUBLISH_WITHIN_S)
@@ -119,7 +127,7 @@ class NatsBus:
                     await asyncio.sleep(0.1)
         except TimeoutError as error:
             raise Unreachable(
-                f"the bus at {self._url} does not answer; does it run, and is the "
+                f"the bus at {self._where} does not answer; does it run, and is the "
                 "address (bus.url) right?"
             ) from error
 
@@ -179,7 +187,7 @@ class NatsBus:
     async def publish(self, subject: str, data: bytes, message_id: str) -> None:
         """Store a message; see `core.bus.Publishes`."""
         if not self._client.is_connected:
-            raise Unreachable(f"the bus at {self._url} is not connected")
+            raise Unreachable(f"the bus at {self._where} is not connected")
         with _translated(f"publishing on {subject}"):
             await self._stream.publish(
                 subject, data, headers={"Nats-Msg-Id": message_id}
@@ -275,6 +283,12 @@ class NatsBus:
                 if not (part.headers and _WORKING_HEADER in part.headers):
                     return part
 
+    async def inquire(self, subject: str) -> bytes:
+        """Return what the server of the bus itself answers; see `core.bus.watch`."""
+        with _translated(f"asking {subject}"):
+            answer = await self._client.request(subject, timeout=PUBLISH_WITHIN_S)
+            return bytes(answer.data)
+
     @contextlib.asynccontextmanager
     async def answer(self, subject: str, answer: Answer) -> AsyncIterator[None]:
         """Answer questions while the block is open; see `core.bus.Asks`."""
@@ -305,6 +319,7 @@ class NatsBus:
                     )
         except LineshaftError as error:
             end[_ERROR_HEADER] = type(error).__name__
+            end[_CODE_HEADER] = error.stable_code
             reason = str(error).encode()
         except (NatsError, TimeoutError):
             return  # whoever asked is gone
@@ -438,4 +453,7 @@ def _raise_error_of(part: Msg, subject: str) -> None:
     if name := headers.get(_ERROR_HEADER):
         kind = getattr(errors, name, LineshaftError)
         text = part.data.decode(errors="replace")
-        raise ConfigError(text.split("\n")) if kind is ConfigError else kind(text)
+        code = headers.get(_CODE_HEADER, "")
+        if kind is ConfigError:
+            raise ConfigError(text.split("\n"), code=code)
+        raise kind(text, code=code)

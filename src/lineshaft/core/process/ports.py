@@ -2,7 +2,7 @@
 
 import socket
 
-import psutil
+from lineshaft.core.process.census import listener_on
 
 
 def holder_of(port: int) -> str:
@@ -10,19 +10,7 @@ def holder_of(port: int) -> str:
 
     Programs of other users can be hidden from us: then it is `another program`.
     """
-    for connection in psutil.net_connections("tcp"):
-        listens = connection.status == psutil.CONN_LISTEN
-        if listens and connection.laddr.port == port and connection.pid:
-            return _describe(connection.pid)
-    return "another program"
-
-
-def _describe(pid: int) -> str:
-    try:
-        process = psutil.Process(pid)
-        return f"{process.name()} (pid {pid}, user {process.username()})"
-    except psutil.Error:
-        return f"pid {pid}"
+    return listener_on(port) or "another program"
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:

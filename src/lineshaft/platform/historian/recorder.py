@@ -17,6 +17,7 @@ from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.event import Event, Severity, encode_event
 from lineshaft.core.frame import Frame, decode_frame
 from lineshaft.core.health import State
+from lineshaft.core.health.meaning import Meaning, counter, gauge
 from lineshaft.platform.historian.answers.engine import Engine
 from lineshaft.platform.historian.arrow import Table, to_table
 from lineshaft.platform.historian.block import Block
@@ -29,6 +30,18 @@ log = logging.getLogger(__name__)
 RETRY_FIRST_S, RETRY_LAST_S = 1.0, 30.0
 MOST_TAIL = 5_000_000
 """Uncommitted readings in memory at which nothing more is taken from the bus."""
+MEANINGS: dict[str, Meaning] = {
+    "readings": counter("historian_readings", "Readings that were taken in."),
+    "readings_per_s": gauge("historian_rate", "Readings a second that come in."),
+    "duplicates": counter("historian_repeated_readings", "Readings that came twice."),
+    "refused_frames": counter("historian_refused_messages", "Messages left out."),
+    "commits": counter("historian_commits", "Commits to the store."),
+    "tail_readings": gauge("historian_uncommitted_readings", "Not yet in the store."),
+    "memory_readings": gauge("historian_memory_readings", "Readings in memory."),
+    "committed_sequence": counter("historian_sequence", "Messages in the store."),
+    "uncommitted_messages": gauge("historian_lag_messages", "Taken, but not stored."),
+    "newest_s": gauge("historian_newest_age", "Age of the newest reading.", "seconds"),
+}
 KEEP_ON_BUS_S = 600.0
 """How long recorded messages stay on the bus, for pages that lost their connection."""
 
@@ -90,6 +103,7 @@ class Recorder:
         self._room.set()
         self._may_take, self._changes = intake.may_take, intake.changes
         self._marks: list[tuple[float, int]] = []
+        self._newest_us = 0
         self.state, self.reason = State.OK, ""
         self.readings = self.duplicates = self.refused = self.commits = 0
 
@@ -138,6 +152,8 @@ class Recorder:
                 await self._note_changes(frame)
                 self._engine.hot.take(frame)
                 self.readings += len(frame)
+                newest = int(frame.columns.time.max(initial=0))
+                self._newest_us = max(self._newest_us, newest)
             else:
                 self.duplicates += len(frame)
         self._taken = message.sequence
@@ -217,7 +233,8 @@ class Recorder:
                 await self._commit()
             except Unreachable as trouble:
                 self.state, self.reason = State.DEGRADED, str(trouble)
-                log.error("%s; tried again in %.0f s", trouble, retry_s)  # noqa: TRY400
+                said = {"code": trouble.stable_code}
+                log.error("%s; tried again in %.0f s", trouble, retry_s, extra=said)  # noqa: TRY400
                 retry_s = min(retry_s * 2, RETRY_LAST_S)
             else:
                 self.state, self.reason, retry_s = State.OK, "", RETRY_FIRST_S
@@ -272,7 +289,10 @@ class Recorder:
     def figures(self) -> dict[str, float | int | str]:
         """Return what its health has to tell."""
         hot = self._engine.hot
-        return {
+        age: dict[str, float | int | str] = {}
+        if self._newest_us:
+            age["newest_s"] = round(time.time() - self._newest_us / 1e6, 3)
+        return age | {
             "readings": self.readings,
             "duplicates": self.duplicates,
             "refused_frames": self.refused,
@@ -280,6 +300,7 @@ class Recorder:
             "tail_readings": hot.tail_readings,
             "memory_readings": hot.readings,
             "committed_sequence": self._committed,
+            "uncommitted_messages": self._taken - self._committed,
         }
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from lineshaft.core.bus import Answer, Bus
+from lineshaft.core.codes import Code
 from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.event import Event, encode_event
 from lineshaft.core.frame import encode_frame
@@ -20,6 +21,7 @@ from lineshaft.core.series import History
 from lineshaft.platform.historian import asking
 from lineshaft.platform.historian.answers.engine import Engine
 from lineshaft.platform.historian.arrow import from_table, units_of
+from lineshaft.platform.historian.care import keeper
 from lineshaft.platform.historian.care.changes import Changes
 from lineshaft.platform.historian.care.holding import recording
 from lineshaft.platform.historian.care.keeper import Keeper
@@ -27,7 +29,7 @@ from lineshaft.platform.historian.care.units import ByUnit
 from lineshaft.platform.historian.care.upgrade import open_store
 from lineshaft.platform.historian.memory.hot import Hot
 from lineshaft.platform.historian.memory.warming import warm
-from lineshaft.platform.historian.recorder import Intake, Recorder
+from lineshaft.platform.historian.recorder import MEANINGS, Intake, Recorder
 from lineshaft.platform.historian.settings import Settings
 from lineshaft.platform.historian.store.table import Snapshot, Store
 
@@ -176,10 +178,12 @@ class Historian:
                 service="historian",
                 state=state,
                 reason="; ".join(reasons),
+                code=Code.NOT_STORED if recorder.reason else "",
                 since_us=self._since_us,
                 figures=recorder.figures()
                 | self.keeper.figures()
                 | {"readings_per_s": round(rate, 1)},
+                meanings=MEANINGS | keeper.MEANINGS,
             )
             self._bus.tell("status.historian", msgspec.json.encode(health))
             await asyncio.sleep(EVERY_S)

@@ -29,10 +29,11 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from lineshaft.core.bus import Asks
-from lineshaft.core.command import Verdict
+from lineshaft.core.codes import code_at
 from lineshaft.core.errors import LineshaftError, NotFound, Refused
 from lineshaft.core.process.tasks import bare
 from lineshaft.core.series import Format, History
+from lineshaft.web.api.answers import MEDIA, SECURITY_HEADERS, VERDICT
 from lineshaft.web.api.guard import check_host, check_json, check_origin
 from lineshaft.web.api.orders import carry_out
 from lineshaft.web.api.past import MOST_READINGS, Archive
@@ -44,6 +45,7 @@ from lineshaft.web.api.problems import (
     problem_of,
 )
 from lineshaft.web.api.times import parse_duration, parse_span
+from lineshaft.web.health.openmetrics import MEDIA_TYPE as OPENMETRICS
 from lineshaft.web.live.talk import Over, Talk, Told
 from lineshaft.web.page import File
 from lineshaft.web.shapes import (
@@ -63,27 +65,6 @@ from lineshaft.web.shapes import (
 log = logging.getLogger(__name__)
 
 LARGEST_BODY = 1 << 16
-_VERDICT = {
-    Verdict.CONFIRMED: HTTPStatus.OK,
-    Verdict.REFUSED: HTTPStatus.CONFLICT,
-    Verdict.UNKNOWN: HTTPStatus.GATEWAY_TIMEOUT,
-}
-_MEDIA = {
-    Format.CSV: "text/csv",
-    Format.JSON: "application/json",
-    Format.PARQUET: "application/vnd.apache.parquet",
-    Format.ARROW: "application/vnd.apache.arrow.stream",
-}
-_SECURITY_HEADERS = {
-    # Nothing of the page is inline, and nothing comes from anywhere else.
-    "Content-Security-Policy": "default-src 'self'; "
-    "img-src 'self' data:; connect-src 'self'; object-src 'none'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 CLOSE_GOING, CLOSE_REFUSED = 1001, 4400
 """Why we hang up (RFC 6455, 7.4): we stop, or the page said what makes no sense."""
 
@@ -251,7 +232,7 @@ class _Export(Operation):
 
     def __post_init__(self) -> None:
         binary = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
-        content = {media: OpenAPIMediaType(schema=binary) for media in _MEDIA.values()}
+        content = {media: OpenAPIMediaType(schema=binary) for media in MEDIA.values()}
         answer = OpenAPIResponse(description="The file, streamed.", content=content)
         self.responses = (self.responses or {}) | {"200": answer}
 
@@ -287,7 +268,7 @@ async def get_export(
     name = f"readings.{form.value}"
     return Stream(
         everything,
-        media_type=_MEDIA[form],
+        media_type=MEDIA[form],
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
@@ -311,12 +292,18 @@ async def post_write(
     """Send a command to the device, once, and wait for its outcome."""
     device = rooms.told.namespace.device(data.name)
     outcome = await carry_out(rooms.bus, device, data)
-    status = _VERDICT[outcome.verdict]
+    status = VERDICT[outcome.verdict]
     if status is HTTPStatus.OK:
         return Response(Written(outcome.id, outcome.verdict, outcome.reason))
     detail = f"{data.name}: {outcome.reason}"
     failed = NotWritten(
-        outcome.id, outcome.verdict, outcome.reason, status.phrase, status, detail
+        outcome.id,
+        outcome.verdict,
+        outcome.reason,
+        status.phrase,
+        status,
+        detail,
+        code=code_at("network.commander", "Refused"),
     )
     return Response(failed, status_code=status, media_type=MEDIA_TYPE)
 
@@ -385,6 +372,12 @@ class _Line:
                 return
 
 
+@get("/metrics", include_in_schema=False)
+async def get_metrics(rooms: Here) -> Response[bytes]:
+    """Return what monitoring systems read: OpenMetrics 1.0."""
+    return Response(rooms.told.health.metrics(), media_type=OPENMETRICS)
+
+
 @get(["/", "/{path:path}"], include_in_schema=False)
 async def get_page(rooms: Here, path: FromPath[str] = "/") -> Response[bytes]:
     """Return a file of the page."""
@@ -414,7 +407,7 @@ def _answer(said: Problem) -> Response[bytes]:
         msgspec.json.encode(said),
         status_code=said.status,
         media_type=MEDIA_TYPE,
-        headers=_SECURITY_HEADERS,
+        headers=SECURITY_HEADERS,
     )
 
 
@@ -480,7 +473,7 @@ def _compose(rooms: Rooms | None, described: OpenAPIConfig | None) -> Litestar:
         return rooms
 
     return Litestar(
-        [Router("/api/v1", route_handlers=_ROUTES), get_page],
+        [Router("/api/v1", route_handlers=_ROUTES), get_metrics, get_page],
         dependencies={"rooms": provide},
         guards=[guard],
         exception_handlers={
@@ -488,7 +481,7 @@ def _compose(rooms: Rooms | None, described: OpenAPIConfig | None) -> Litestar:
             HTTPException: _explain_http,
             Exception: _explain_bug,
         },
-        response_headers={} if described else _SECURITY_HEADERS,
+        response_headers={} if described else SECURITY_HEADERS,
         request_max_body_size=LARGEST_BODY,
         openapi_config=described,
         logging_config=None,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from lineshaft.core.codes import Code, code_at
 from lineshaft.core.errors import (
     ConfigError,
     Denied,
@@ -30,15 +31,23 @@ _STATUS: Mapping[type[LineshaftError], HTTPStatus] = {
 }
 
 
-def problem(status: int, detail: str) -> Problem:
-    """Return the problem details of a status."""
-    return Problem(HTTPStatus(status).phrase, status, detail)
+_CODES: Mapping[int, str] = {
+    int(status): code_at("web", kind.__name__)
+    for kind, status in _STATUS.items()
+    if kind is not BadParameter
+} | {int(HTTPStatus.INTERNAL_SERVER_ERROR): Code.BUG}
+
+
+def problem(status: int, detail: str, code: str = "") -> Problem:
+    """Return the problem details of a status, with the code of what is wrong."""
+    known = code or _CODES.get(status) or code_at("web", "ConfigError")
+    return Problem(HTTPStatus(status).phrase, status, detail, code=known)
 
 
 def problem_of(error: LineshaftError) -> Problem:
     """Return what an expected failure is over HTTP: its class tells the status."""
     status = next(s for kind, s in _STATUS.items() if isinstance(error, kind))
-    return problem(status, str(error))
+    return problem(status, str(error), error.stable_code)
 
 
 def asked(key: str | None) -> str:

@@ -94,6 +94,11 @@ class Live:
         self._following = asyncio.Event()
         self.sequence = 0
 
+    @property
+    def pages(self) -> int:
+        """Return how many pages look in now."""
+        return len(self._sessions)
+
     async def run(self) -> None:
         """Follow the bus for ever."""
         self._identity = await self._bus.identity(READINGS)

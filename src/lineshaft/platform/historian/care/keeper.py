@@ -15,6 +15,7 @@ from typing import TypeVar
 from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.event import Event, Severity
 from lineshaft.core.health import State
+from lineshaft.core.health.meaning import Meaning, counter, gauge
 from lineshaft.platform.historian.answers.engine import Engine
 from lineshaft.platform.historian.care.budget import (
     AIM,
@@ -40,6 +41,14 @@ TRY_AGAIN_S = 600.0
 """When everything left is guaranteed: how long until room is looked for again."""
 T = TypeVar("T")
 Tell = Callable[[Event], Awaitable[None]]
+
+
+MEANINGS: dict[str, Meaning] = {
+    "deleted_readings": counter("historian_deleted_readings", "Deleted by the rules."),
+    "disk_bytes": gauge("historian_disk_used", "What the history takes.", "bytes"),
+    "disk_free_bytes": gauge("historian_disk_free", "Free on its disk.", "bytes"),
+    "disk_most_bytes": gauge("historian_disk_budget", "What it may take.", "bytes"),
+}
 
 
 class Keeper:

@@ -2,17 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from lineshaft.core.bus import Asks
+from lineshaft.core.codes import Code
 from lineshaft.core.health import EVERY_S, Health, State
+from lineshaft.core.health.meaning import gauge
 from lineshaft.core.reading import iso
+from lineshaft.web.health.openmetrics import openmetrics
+from lineshaft.web.health.tree import tree
 from lineshaft.web.shapes import PlantHealth, ServiceHealth
 
 SILENT_AFTER_S = 3 * EVERY_S
-_WORST = (State.OK, State.DEGRADED, State.DOWN)
+_MEANINGS = {"pages": gauge("web_pages", "Pages that follow the live stream.")}
 
 
 class HealthBoard:
@@ -33,10 +37,13 @@ class HealthBoard:
         self._plant = plant
         self._demo = demo
         self._began = time.monotonic()
+        self._since = iso(time.time_ns() // 1000)
         self._heard: dict[str, tuple[float, Health]] = {}
         self._version = version
         self.url = ""
         """Where the page is served; told with the health of the web room."""
+        self.pages: Callable[[], int] = lambda: 0
+        """Tells how many pages follow the live stream."""
 
     async def run(self) -> None:
         """Listen for ever."""
@@ -62,11 +69,7 @@ class HealthBoard:
     def plant(self) -> PlantHealth:
         """Return the health of the whole plant."""
         services = [self._service(name) for name in self._names()]
-        worst = max((_WORST.index(s.state) for s in services), default=0)
-        # A single machine that is away does not make the whole plant down.
-        rooms = [s for s in services if not s.service.startswith("collector.")]
-        down = any(s.state is State.DOWN for s in rooms)
-        status = State.DOWN if down else _WORST[min(worst, 1)]
+        whole = tree(self._plant, services)
         reasons = [
             f"{s.service}: {s.reason or s.state}"
             for s in services
@@ -74,8 +77,27 @@ class HealthBoard:
         ]
         now = iso(time.time_ns() // 1000)
         return PlantHealth(
-            status, reasons, self._plant, self._demo, self._version, now, services
+            whole.state,
+            reasons,
+            self._plant,
+            self._demo,
+            self._version,
+            now,
+            services,
+            whole,
         )
+
+    def metrics(self) -> bytes:
+        """Return what monitoring systems read; see `web.health.openmetrics`."""
+        now, told = time.monotonic(), []
+        for name in self._names():
+            seen = self._service(name)
+            when, health = self._heard.get(name, (self._began, None))
+            if health is None:
+                silence = int((time.time() - (now - when)) * 1e6)
+                health = Health(service=name, state=seen.state, since_us=silence)
+            told.append((msgspec.structs.replace(health, state=seen.state), now - when))
+        return openmetrics(told)
 
     def _names(self) -> list[str]:
         unheard = [
@@ -90,19 +112,20 @@ class HealthBoard:
         if name not in self._heard:
             waits = now - self._began < SILENT_AFTER_S
             state = State.DEGRADED if waits else State.DOWN
-            return ServiceHealth(name, state, "no sign of life yet", None, None, {})
+            silent = Code.STARTS if waits else Code.NO_SIGN_OF_LIFE
+            return ServiceHealth(
+                name, state, "no sign of life yet", self._since, None, {}, silent
+            )
         when, health = self._heard[name]
         state, reason = health.state, health.reason
+        code: str = health.code
+        since = iso(health.since_us)
         if now - when > SILENT_AFTER_S:
-            state = State.DOWN
-            reason = f"no sign of life since {iso(health.time_us)}"
+            state, code = State.DOWN, Code.NO_SIGN_OF_LIFE
+            since = iso(health.time_us)
+            reason = f"no sign of life since {since}"
         return ServiceHealth(
-            name,
-            state,
-            reason,
-            iso(health.since_us),
-            iso(health.time_us),
-            health.figures,
+            name, state, reason, since, iso(health.time_us), health.figures, code
         )
 
     async def _tell(self) -> None:
@@ -113,7 +136,8 @@ class HealthBoard:
                 service="web",
                 state=State.OK,
                 since_us=since,
-                figures={"url": self.url},
+                figures={"url": self.url, "pages": self.pages()},
+                meanings=_MEANINGS,
             )
             self._bus.tell("status.web", msgspec.json.encode(health))
             await asyncio.sleep(EVERY_S)
