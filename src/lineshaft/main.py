@@ -106,6 +106,7 @@ async def run_web(plant: Plant, bus_url: str) -> None:
     def served(plant: Plant) -> Served:
         devices = plant.devices
         services = ["bus", "historian", "outbox", "web"]
+        services += plant.settings.northbound.services
         services += [f"collector.{device.name}" for device in devices]
         points = [
             (p, device.name, device.protocol)
@@ -123,12 +124,36 @@ async def run_web(plant: Plant, bus_url: str) -> None:
         await run([web, BusWatch(bus), Pulse("web", bus)])
 
 
+async def run_northbound(plant: Plant, bus_url: str) -> None:
+    """Let SCADA and MES read and write the namespace."""
+    from lineshaft.network.northbound.opcua.server import OpcUaServer
+    from lineshaft.platform.historian.asking import HistorianClient
+
+    wanted = plant.settings.northbound
+    points = [
+        (point, device.name) for device in plant.devices for point in device.points
+    ]
+    async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
+        services: list[Service] = [Pulse("northbound", bus)]
+        if wanted.opcua is not None:
+            past = HistorianClient(bus)
+            services.append(OpcUaServer(wanted.opcua, points, bus, past))
+        await run(services)
+
+
 ROOMS: dict[str, Callable[[Plant, str], Coroutine[None, None, None]]] = {
     "historian": run_historian,
     "collector": run_collector,
     "web": run_web,
+    "northbound": run_northbound,
 }
 """In the order in which they are started."""
+
+
+def rooms_of(plant: Plant) -> list[str]:
+    """Return the rooms that a plant needs."""
+    idle = set() if plant.settings.northbound.is_wanted else {"northbound"}
+    return [room for room in ROOMS if room not in idle]
 
 
 async def run_room(room: str, file: Path, data: Path) -> None:
@@ -179,7 +204,7 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
         bus = await stack.enter_async_context(
             open_bus(bus_url, most_bytes=_stream_bytes(plant))
         )
-        roll = Roll(bus, len(ROOMS) + len(beside.programs))
+        roll = Roll(bus, len(rooms_of(plant)) + len(beside.programs))
         await stack.enter_async_context(beside_us(roll.run()))
 
         def ended(name: str, code: int) -> None:
@@ -190,7 +215,10 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
         # stops, the historian is still there to write it down.
         environment = _environment(plant, bus_url)
         machines = [Keeper(program, ended) for program in beside.programs]
-        rooms = {room: Keeper(_room(room, plant, environment), ended) for room in ROOMS}
+        rooms = {
+            room: Keeper(_room(room, plant, environment), ended)
+            for room in rooms_of(plant)
+        }
         for keepers in (machines, *([keeper] for keeper in rooms.values())):
             await stack.enter_async_context(beside_us(run(keepers)))
         reloads = _reloads(plant, rooms, bus, watch=beside.watch)

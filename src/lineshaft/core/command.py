@@ -1,10 +1,17 @@
 """A wish to change something in the plant, and its outcome."""
 
+import time
+import uuid
 from enum import StrEnum
 
 import msgspec
 
+from lineshaft.core.bus import Asks
+from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.reading import Value
+
+MARGIN_S = 2.0
+"""The device's time is up first, so that its own word about it arrives."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,3 +43,26 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     reason: str = ""
     """The device's reason, unless confirmed."""
+
+
+async def carry_out(
+    bus: Asks, device: str, wish: tuple[str, Value], *, by: str, within_s: float
+) -> Outcome:
+    """Write a value (`wish` is the point's name and the value) once.
+
+    Returns the outcome. Silence leaves it unknown: it may or may not have been carried
+    out.
+    """
+    name, value = wish
+    deadline_us = int((time.time() + within_s) * 1e6)
+    number = uuid.uuid4().hex
+    command = Command(id=number, name=name, value=value, by=by, deadline_us=deadline_us)
+    question = msgspec.json.encode(command)
+    try:
+        answer = bus.ask(f"commands.{device}", question, within_s + MARGIN_S)
+        said = b"".join([part async for part in answer])
+    except Unreachable as silence:
+        return Outcome(id=number, verdict=Verdict.UNKNOWN, reason=str(silence))
+    except Refused as refusal:
+        return Outcome(id=number, verdict=Verdict.REFUSED, reason=str(refusal))
+    return msgspec.json.decode(said, type=Outcome)

@@ -25,6 +25,7 @@ from lineshaft.core.errors import ConfigError
 from lineshaft.core.name import did_you_mean
 from lineshaft.network.drivers import NotLoaded
 from lineshaft.network.drivers import load as load_driver
+from lineshaft.network.northbound.settings import Settings as NorthboundSettings
 from lineshaft.network.settings import DeviceConfig, DeviceSettings, OutboxSettings
 from lineshaft.platform.historian.settings import Settings as HistorianSettings
 from lineshaft.settings.points import PointList, read_points
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
     outbox: OutboxSettings = OutboxSettings()
     historian: HistorianSettings = HistorianSettings()
     web: WebSettings = WebSettings()
+    northbound: NorthboundSettings = NorthboundSettings()
     devices: dict[str, DeviceSettings] = Field(
         default={}, description="The machines, one table [devices.NAME] each."
     )

@@ -26,6 +26,7 @@ _OWNERS = {
     "web": "web",
     "plant": "web",
     "outbox": "collector",
+    "northbound": "northbound",
 }
 """Which room is started again when a table of lineshaft.toml has changed."""
 
@@ -103,6 +104,11 @@ class Reloading:
                 "[bus] cannot change while the plant runs; nothing was changed. Stop "
                 "the plant and start it again"
             )
+        if new.settings.northbound.is_wanted != ("northbound" in self._rooms):
+            raise Refused(
+                "[northbound] cannot come or go while the plant runs; nothing was "
+                "changed. Stop the plant and start it again"
+            )
         # The collector alone knows drivers, so it looks first, and then it acts.
         await self._asked("configuration.collector", b"check")
         restarting = [
@@ -121,6 +127,9 @@ class Reloading:
             )
         if "web" not in restarting:
             await self._asked("configuration.web", b"")
+        if "northbound" in self._rooms and new.devices != old.devices:
+            # Its address space is made once, and its clients connect again.
+            restarting += [] if "northbound" in restarting else ["northbound"]
         for room in restarting:
             await self._rooms[room].restart()
         self._plant = new

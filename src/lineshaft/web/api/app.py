@@ -30,12 +30,12 @@ from litestar.response import Stream
 
 from lineshaft.core.bus import Asks
 from lineshaft.core.codes import code_at
+from lineshaft.core.command import carry_out
 from lineshaft.core.errors import LineshaftError, NotFound, Refused
 from lineshaft.core.process.tasks import bare
 from lineshaft.core.series import Format, History
 from lineshaft.web.api.answers import MEDIA, SECURITY_HEADERS, VERDICT
 from lineshaft.web.api.guard import check_host, check_json, check_origin
-from lineshaft.web.api.orders import carry_out
 from lineshaft.web.api.past import MOST_READINGS, Archive
 from lineshaft.web.api.problems import (
     MEDIA_TYPE,
@@ -291,7 +291,8 @@ async def post_write(
 ) -> Response[Written | NotWritten]:
     """Send a command to the device, once, and wait for its outcome."""
     device = rooms.told.namespace.device(data.name)
-    outcome = await carry_out(rooms.bus, device, data)
+    wish, within_s = (data.name, data.value), data.timeout_s
+    outcome = await carry_out(rooms.bus, device, wish, by=data.by, within_s=within_s)
     status = VERDICT[outcome.verdict]
     if status is HTTPStatus.OK:
         return Response(Written(outcome.id, outcome.verdict, outcome.reason))

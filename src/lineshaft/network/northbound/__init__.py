@@ -1,0 +1,1 @@
+"""Output of the namespace to programs above the plant: SCADA, MES, brokers."""

@@ -1,0 +1,1 @@
+"""Our own OPC UA server, in which others read and write the namespace."""

@@ -1,0 +1,264 @@
+"""The address space: folders after the hierarchy of the plant, a variable per point.
+
+Node ids are `s=` and the name, so they are the same in every life of the server. A
+variable holds no value of its own: it is made from the newest reading when a client
+asks, and sent when a client has subscribed. So what nobody looks at costs nothing.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from asyncua import Node, Server, ua
+from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.address_space import AddressSpace, AttributeService
+from asyncua.server.user_managers import UserManager
+
+from lineshaft.core.errors import ConfigError
+from lineshaft.core.name import place_of
+from lineshaft.core.point import Point
+from lineshaft.core.reading import Reading, Value
+from lineshaft.network.northbound.opcua.history import Archive
+from lineshaft.network.northbound.opcua.units import engineering_units
+from lineshaft.network.northbound.opcua.values import (
+    TYPES,
+    data_value,
+    never_read,
+    value_of,
+)
+
+NAMESPACE = "urn:lineshaft:plant"
+Write = Callable[[Point, Value], Awaitable[ua.StatusCode]]
+# asyncua counts the bits of an access level instead of giving their values.
+_READ = 1 << ua.AccessLevel.CurrentRead | 1 << ua.AccessLevel.HistoryRead
+_WRITE = 1 << ua.AccessLevel.CurrentWrite
+
+
+@dataclass(slots=True, eq=False)
+class Variable:
+    """A point in the address space."""
+
+    point: Point
+    device: str
+    attribute: Any  # of asyncua, which gives it no type
+    reading: Reading | None = None
+    is_doubtful: bool = False
+
+    def told(self) -> ua.DataValue:
+        """Return its value now."""
+        if self.reading is None:
+            return never_read()
+        kind = self.point.type
+        return data_value(self.reading, kind, is_doubtful=self.is_doubtful)
+
+    async def send(self) -> int:
+        """Tell who has subscribed; return how many these are."""
+        waiting = [*self.attribute.datachange_callbacks.items()]
+        if waiting:
+            told = self.told()
+            for handle, tell in waiting:
+                await tell(handle, told)
+        return len(waiting)
+
+
+class Space:
+    """What clients see."""
+
+    def __init__(self, server: Server, variables: Iterable[Variable]) -> None:
+        self._server = server
+        self._variables = {each.point.name: each for each in variables}
+
+    @property
+    def clients(self) -> int:
+        """Return how many connections are open."""
+        return len(self._server.bserver.clients)
+
+    @property
+    def url(self) -> str:
+        """Return where it is."""
+        listening = self._server.bserver
+        return f"opc.tcp://{listening.hostname}:{listening.port}/"
+
+    async def show(self, readings: Iterable[Reading]) -> int:
+        """Take in readings, in their order; return how many were sent to someone."""
+        sent = 0
+        for reading in readings:
+            variable = self._variables.get(reading.name)
+            if variable is None or self._is_older(variable, reading):
+                continue
+            variable.reading = reading
+            variable.is_doubtful = False
+            sent += await variable.send()
+        return sent
+
+    async def doubt(self, device: str) -> None:
+        """Say of a device that nobody listens to it any more."""
+        for variable in self._variables.values():
+            if variable.device == device and not variable.is_doubtful:
+                variable.is_doubtful = True
+                await variable.send()
+
+    async def announce(self, source: str, text: str, severity: int) -> None:
+        """Send an event of the server (IEC 62541-5, 6.4.2)."""
+        generator = await self._server.get_event_generator(
+            ua.ObjectIds.BaseEventType, self._server.nodes.server
+        )
+        generator.event.SourceName = source
+        generator.event.Severity = severity
+        await generator.trigger(message=text)
+
+    def _is_older(self, variable: Variable, reading: Reading) -> bool:
+        known = variable.reading
+        return known is not None and reading.time_us < known.time_us
+
+
+@asynccontextmanager
+async def open_space(
+    host: str,
+    port: int,
+    points: Sequence[tuple[Point, str]],
+    write: Write | None,
+    archive: Archive,
+) -> AsyncIterator[Space]:
+    """Serve points, each with its device; `write` carries out what clients write.
+
+    `ConfigError` when the port cannot be had.
+    """
+    logging.getLogger("asyncua").setLevel(logging.ERROR)  # it warns of every loopback
+    server = Server(user_manager=_Visitors())
+    await server.init()
+    server.set_endpoint(f"opc.tcp://{host}:{port}")
+    server.set_server_name("Lineshaft")
+    server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+    index = await server.register_namespace(NAMESPACE)
+    variables = await _populate(server, index, points, can_write=write is not None)
+    inner = server.iserver
+    by_id = {_node_id(v.point.name, index): v for v in variables}
+    inner.attribute_service = _Writes(inner.aspace, by_id, write)
+    inner.history_manager.set_storage(archive)
+    try:
+        await server.start()
+    except OSError as error:
+        raise ConfigError(
+            f"the OPC UA server cannot listen on {host}:{port} ({error.strerror}); "
+            "choose another northbound.opcua.port"
+        ) from error
+    try:
+        yield Space(server, variables)
+    finally:
+        await server.stop()
+
+
+class _Visitors(UserManager):  # type: ignore[misc]  # it is untyped to us
+    """Lets everyone in, and nobody change what is not a point."""
+
+    def get_user(self, *_: object, **__: object) -> User:
+        """Return who may look."""
+        return User(role=UserRole.User)
+
+
+class _Writes(AttributeService):  # type: ignore[misc]  # asyncua is untyped to us
+    """Lets writes to points go to their devices; all others are as ever."""
+
+    def __init__(
+        self,
+        space: AddressSpace,
+        variables: dict[ua.NodeId, Variable],
+        write: Write | None,
+    ) -> None:
+        super().__init__(space)
+        self._points = variables
+        self._write = write
+
+    async def write(
+        self, params: ua.WriteParameters, user: object = None
+    ) -> list[ua.StatusCode]:
+        """Write each value; return what became of it."""
+        if isinstance(user, User) and user.role is UserRole.Admin:  # the server itself
+            done: list[ua.StatusCode] = await super().write(params, user)
+            return done
+        return [await self._one(wish) for wish in params.NodesToWrite]
+
+    async def _one(self, wish: ua.WriteValue) -> ua.StatusCode:
+        variable = self._points.get(wish.NodeId)
+        is_value = wish.AttributeId == ua.AttributeIds.Value
+        if self._write is None or variable is None or not is_value:
+            return ua.StatusCode(ua.StatusCodes.BadNotWritable)
+        point = variable.point
+        if not point.writable:
+            return ua.StatusCode(ua.StatusCodes.BadNotWritable)
+        if wish.Value.SourceTimestamp is not None or wish.Value.StatusCode not in (
+            None,
+            ua.StatusCode(ua.StatusCodes.Good),
+        ):
+            # A device takes values only; to drop the rest silently would be a lie.
+            return ua.StatusCode(ua.StatusCodes.BadWriteNotSupported)
+        value = value_of(wish.Value.Value, point.type)
+        if value is None:
+            return ua.StatusCode(ua.StatusCodes.BadTypeMismatch)
+        return await self._write(point, value)
+
+
+async def _populate(
+    server: Server,
+    index: int,
+    points: Sequence[tuple[Point, str]],
+    *,
+    can_write: bool,
+) -> list[Variable]:
+    folders = {"": server.nodes.objects}
+    return [
+        await _variable(server, index, folders, placed, can_write=can_write)
+        for placed in points
+    ]
+
+
+async def _variable(
+    server: Server,
+    index: int,
+    folders: dict[str, Node],
+    placed: tuple[Point, str],
+    *,
+    can_write: bool,
+) -> Variable:
+    point, device = placed
+    folder = await _folder(folders, place_of(point.name), index)
+    last = point.name.rpartition("/")[2]
+    kind = TYPES[point.type]
+    node = await folder.add_variable(
+        _node_id(point.name, index),
+        ua.QualifiedName(last, index),
+        ua.Variant(None, ua.VariantType.Null),
+        datatype=ua.NodeId(kind.value),
+    )
+    access = _READ | (_WRITE if point.writable and can_write else 0)
+    facts = {
+        ua.AttributeIds.AccessLevel: ua.Variant(access, ua.VariantType.Byte),
+        ua.AttributeIds.UserAccessLevel: ua.Variant(access, ua.VariantType.Byte),
+        ua.AttributeIds.Historizing: ua.Variant(True, ua.VariantType.Boolean),  # noqa: FBT003
+        ua.AttributeIds.Description: ua.Variant(ua.LocalizedText(point.description)),
+    }
+    for attribute, value in facts.items():
+        await node.write_attribute(attribute, ua.DataValue(value))
+    if point.unit:
+        unit = engineering_units(point.unit)
+        await node.add_property(ua.NodeId(), "0:EngineeringUnits", unit)
+    held = server.iserver.aspace[node.nodeid].attributes[ua.AttributeIds.Value]
+    variable = Variable(point, device, held)
+    held.value_callback = lambda _node, _attribute: variable.told()
+    return variable
+
+
+async def _folder(folders: dict[str, Node], place: str, index: int) -> Node:
+    if place not in folders:
+        above, _, last = place.rpartition("/")
+        parent = await _folder(folders, above, index)
+        name = ua.QualifiedName(last, index)
+        folders[place] = await parent.add_folder(_node_id(place, index), name)
+    return folders[place]
+
+
+def _node_id(name: str, index: int) -> ua.NodeId:
+    return ua.NodeId(name, index)
