@@ -114,15 +114,24 @@ for (let n = 0; n < options.count; n++) {
 
 let turns = 0;
 let changed = 0;
+let began = 0;
+let seconds = 0; // from the begin to the last turn
 let ticking;
 
+// One value object and one time for all of a turn: what is left is the work of the
+// library itself, so that two cores can offer 25,000 changes a second.
 function tick() {
   turns += 1;
-  const value = turns;
+  const value = scalar(DataType.Double, turns);
+  const now = new Date();
   for (const variable of busy) {
-    variable.setValueFromSource({ dataType: DataType.Double, value });
+    variable.setValueFromSource(value, StatusCodes.Good, now);
   }
   changed += busy.length;
+  seconds = (performance.now() - began) / 1000;
+  // Timers of Node are late; the next turn is due by the clock, not by this one.
+  const due = began + (turns + 1) * (1000 / options.hz);
+  ticking = setTimeout(tick, Math.max(1, due - performance.now()));
 }
 
 function variant(name, value) {
@@ -154,8 +163,11 @@ const orders = {
     };
     step();
   },
-  begin: () => { ticking = setInterval(tick, 1000 / options.hz); },
-  end: () => { clearInterval(ticking); return { turns, changed }; },
+  begin: () => {
+    began = performance.now() - turns * (1000 / options.hz);
+    ticking = setTimeout(tick, 1000 / options.hz);
+  },
+  end: () => { clearTimeout(ticking); return { turns, changed, seconds }; },
   drop: () => {
     const found = subscriptions();
     for (const [session, one] of found) session.deleteSubscription(one.id);
