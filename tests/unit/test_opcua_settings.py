@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from lineshaft.core.errors import ConfigError
 from lineshaft.network.drivers.opcua import driver
 from lineshaft.network.drivers.opcua.driver import Settings, check_address
-from lineshaft.network.drivers.opcua.subscription import Wish
+from lineshaft.network.drivers.opcua.hearing.subscription import Wish
 
 URL = "opc.tcp://10.0.0.9:4840"
 FILES = {"certificate": "a.pem", "private_key": "b.pem", "server_certificate": "c.pem"}

@@ -10,16 +10,16 @@ from asyncua.ua.ua_binary import struct_to_binary
 from lineshaft.core.errors import Unreachable
 from lineshaft.core.point import Point
 from lineshaft.core.reading import Value
-from lineshaft.network.drivers.opcua.codec import decode_published
-from lineshaft.network.drivers.opcua.security import Settings
-from lineshaft.network.drivers.opcua.session import Session
-from lineshaft.network.drivers.opcua.subscription import (
+from lineshaft.network.drivers.opcua.hearing.subscription import (
     Stream,
     Subscriptions,
     Wish,
     request_of,
     sequence_after,
 )
+from lineshaft.network.drivers.opcua.security import Settings
+from lineshaft.network.drivers.opcua.session import Session
+from lineshaft.network.drivers.opcua.wire.messages import decode_published
 
 LAST = 0xFFFF_FFFF
 POINTS = [Point(name="a/b", address="i=1")]

@@ -10,8 +10,12 @@ from lineshaft.core.point import Point
 from lineshaft.core.reading import Status, Value
 from lineshaft.network.device import Batch
 from lineshaft.network.drivers.opcua.address import parse_address
-from lineshaft.network.drivers.opcua.browse import Browser
-from lineshaft.network.drivers.opcua.codec import Malformed, decode_values
+from lineshaft.network.drivers.opcua.asking.browse import Browser
+from lineshaft.network.drivers.opcua.asking.writing import Writer
+from lineshaft.network.drivers.opcua.hearing.subscription import (
+    Subscriptions,
+    subscribe,
+)
 from lineshaft.network.drivers.opcua.security import Security, Settings
 from lineshaft.network.drivers.opcua.session import (
     Session,
@@ -19,8 +23,8 @@ from lineshaft.network.drivers.opcua.session import (
     open_session,
     value_of,
 )
-from lineshaft.network.drivers.opcua.subscription import Subscriptions, subscribe
-from lineshaft.network.drivers.opcua.writing import Writer
+from lineshaft.network.drivers.opcua.wire.messages import decode_values
+from lineshaft.network.drivers.opcua.wire.values import Malformed
 
 __all__ = ["Security", "Settings", "check_address", "connect", "open_browser"]
 

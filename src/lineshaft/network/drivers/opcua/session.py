@@ -22,8 +22,9 @@ from lineshaft.core.errors import LineshaftError, Refused, Unreachable
 from lineshaft.core.process.tasks import beside
 from lineshaft.core.reading import Status, bad
 from lineshaft.network.drivers.opcua.address import Address
-from lineshaft.network.drivers.opcua.codec import Malformed, decode_values, name_of
 from lineshaft.network.drivers.opcua.security import Settings, check_password, secure
+from lineshaft.network.drivers.opcua.wire.messages import decode_values
+from lineshaft.network.drivers.opcua.wire.values import Malformed, name_of
 
 T = TypeVar("T")
 R = TypeVar("R")

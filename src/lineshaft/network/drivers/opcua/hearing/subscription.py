@@ -21,7 +21,9 @@ from lineshaft.core.point import Kind, Point
 from lineshaft.core.process.tasks import beside
 from lineshaft.core.reading import Status, bad
 from lineshaft.network.device import Batch
-from lineshaft.network.drivers.opcua.codec import (
+from lineshaft.network.drivers.opcua.security import Settings
+from lineshaft.network.drivers.opcua.session import Session, in_parts, translated
+from lineshaft.network.drivers.opcua.wire.messages import (
     DATA_CHANGE,
     STATUS_CHANGE,
     Published,
@@ -29,10 +31,8 @@ from lineshaft.network.drivers.opcua.codec import (
     decode_message,
     decode_published,
     decode_status_change,
-    name_of,
 )
-from lineshaft.network.drivers.opcua.security import Settings
-from lineshaft.network.drivers.opcua.session import Session, in_parts, translated
+from lineshaft.network.drivers.opcua.wire.values import name_of
 
 OUTSTANDING = 6
 """Publish requests that are with the server at any time."""

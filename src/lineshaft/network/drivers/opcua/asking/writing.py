@@ -12,12 +12,12 @@ from asyncua import ua
 
 from lineshaft.core.errors import Refused
 from lineshaft.core.reading import Status, Value
-from lineshaft.network.drivers.opcua.codec import name_of
 from lineshaft.network.drivers.opcua.session import (
     Session,
     translated,
     value_of,
 )
+from lineshaft.network.drivers.opcua.wire.values import name_of
 
 _TYPES = ua.VariantType
 _INTEGERS = {
