@@ -12,6 +12,7 @@ import {
   OPCUAServer, SecurityPolicy, StatusCodes, Variant, VariantArrayType,
   makeAccessLevelFlag, standardUnits,
 } from "node-opcua";
+import { addPress, addTank } from "./tank.mjs";
 
 const options = {
   port: 0, padding: 0, count: 0, hz: 0, limits: {}, password: "", more: 0, spread: 1,
@@ -112,6 +113,9 @@ for (let n = 0; n < options.count; n++) {
   busy.push(add(`V${n}`, DataType.Double, 0, { organizedBy: shelf }));
 }
 
+const happening = options.tank ? addTank(space, plant) : {};
+const pressing = addPress(space, plant);
+
 let turns = 0;
 let changed = 0;
 let began = 0;
@@ -173,6 +177,8 @@ const orders = {
     for (const [session, one] of found) session.deleteSubscription(one.id);
     return found.length;
   },
+  ...happening,
+  ...pressing,
   register: ({ name }) => { space.registerNamespace(name); },
   open: () => ({
     sessions: server.engine.currentSessionCount,

@@ -17,7 +17,8 @@ from asyncua.crypto.security_policies import (
 )
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, model_validator
 
-from lineshaft.core.errors import Refused
+from lineshaft.core.errors import ConfigError, Refused
+from lineshaft.network.drivers.opcua.address import notifier_of
 
 _SUBJECT_ALTERNATIVE_NAME = "2.5.29.17"
 _LONGEST_INTERVAL_S, _LARGEST_QUEUE = 60.0, 10_000
@@ -55,6 +56,23 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         le=_LARGEST_QUEUE,
         description="Changes of one point that the server keeps until it sends them; "
         "the oldest is lost first, and the reading after the gap says so.",
+    )
+    events: tuple[str, ...] = Field(
+        default=(),
+        description="Objects whose events and alarms are heard, by node id or path; "
+        '"server" is the Server object, which tells all of them.',
+    )
+    warning_from: int = Field(
+        default=334,
+        ge=1,
+        le=1001,
+        description="Events of this severity (1 to 1000) or more are warnings.",
+    )
+    error_from: int = Field(
+        default=667,
+        ge=1,
+        le=1001,
+        description="Events of this severity (1 to 1000) or more are errors.",
     )
     security: Security = Field(
         default=Security.NONE,
@@ -99,6 +117,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
             )
         if where.username or where.password:
             raise ValueError("url must not hold a password; use user and password")
+        self._check_events()
         if self.security is not Security.NONE:
             missing = [name for name in _FILES if getattr(self, name) is None]
             if missing:
@@ -111,6 +130,15 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
                 "allow_plain_password = true if others on the network may read it"
             )
         return self
+
+    def _check_events(self) -> None:
+        if self.warning_from > self.error_from:
+            raise ValueError("warning_from must not be more than error_from")
+        for address in self.events:
+            try:
+                notifier_of(address)
+            except ConfigError as error:
+                raise ValueError(f"events: {error}") from error
 
     def password_text(self) -> str | None:
         """Return the password to send, if there is a user."""

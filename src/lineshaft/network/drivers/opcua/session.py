@@ -20,8 +20,6 @@ from asyncua.ua.ua_binary import struct_from_binary
 
 from lineshaft.core.errors import LineshaftError, Refused, Unreachable
 from lineshaft.core.process.tasks import beside
-from lineshaft.core.reading import Status, bad
-from lineshaft.network.drivers.opcua.address import Address
 from lineshaft.network.drivers.opcua.security import Settings, check_password, secure
 from lineshaft.network.drivers.opcua.wire.messages import decode_values
 from lineshaft.network.drivers.opcua.wire.values import Malformed, name_of
@@ -68,6 +66,7 @@ _LIMITS = (
     ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
     ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse,
     ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
+    ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds,
 )
 
 
@@ -78,6 +77,7 @@ class Limits:
     read: int = _CAREFUL
     browse: int = _CAREFUL
     monitor: int = _CAREFUL
+    translate: int = _CAREFUL
 
 
 @contextmanager
@@ -118,7 +118,6 @@ class Session:
         self.namespaces: tuple[str, ...] = ()
         self.limits = Limits()
         self._client = client
-        self._lacks = False
         self._renewed = time.monotonic()
 
     @property
@@ -156,11 +155,6 @@ class Session:
         while True:
             await asyncio.sleep(min(_WATCH_S, max(revised_s / 3, _SHORTEST_WATCH_S)))
             await self.read([value_of(_STATE)], "keeping the session alive")
-            if self._lacks and await self._namespaces_now() != self.namespaces:
-                raise Unreachable(
-                    f"{self.url} has new namespaces, and points that need them are "
-                    "looked up by connecting again"
-                )
 
     async def read(self, nodes: Sequence[ua.ReadValueId], action: str) -> bytes:
         """Read attributes in one call; return the bytes of the answer."""
@@ -171,7 +165,7 @@ class Session:
 
     async def explore(self) -> None:
         """Ask for the namespaces and the limits."""
-        self.namespaces = await self._namespaces_now()
+        self.namespaces = await self.namespaces_now()
         wanted = [value_of(ua.NodeId(number)) for number in _LIMITS]
         told = decode_values(await self.read(wanted, "reading its limits"), 0)
         sizes = [_CAREFUL] * len(_LIMITS)
@@ -180,7 +174,8 @@ class Session:
                 sizes[place] = min(value, 4 * _CAREFUL)
         self.limits = Limits(*sizes)
 
-    async def _namespaces_now(self) -> tuple[str, ...]:
+    async def namespaces_now(self) -> tuple[str, ...]:
+        """Return the names of the namespaces, in the order of their numbers."""
         request = ua.ReadRequest()
         request.Parameters.NodesToRead = [value_of(_NAMESPACES)]
         body = await self.ask(request, "reading its namespaces", self.timeout_s)
@@ -191,40 +186,14 @@ class Session:
             raise Unreachable(f"{self.url} does not tell its namespaces")
         return tuple(str(name) for name in names)
 
-    def locate(
-        self, addresses: Sequence[Address], first: Sequence[str]
-    ) -> list[ua.NodeId | Status]:
-        """Return the node of each address, or why there cannot be one.
-
-        `first` are the namespaces to which the numbers of `ns=` addresses belong. A
-        server may have numbered them anew since, and then the number that the
-        namespace has now is used.
-        """
-        nodes = [_node(address, self.namespaces, first) for address in addresses]
-        self._lacks = any(isinstance(node, Status) for node in nodes)
-        return nodes
-
-
-def _node(
-    address: Address, now: Sequence[str], first: Sequence[str]
-) -> ua.NodeId | Status:
-    uri = address.uri
-    if uri is None and address.index:
-        if address.index >= len(first):
-            return bad(f"the server has no namespace number {address.index}")
-        uri = first[address.index]
-    if uri is None:
-        return ua.NodeId(address.identifier, 0)
-    if uri not in now:
-        return bad(f"the server has no namespace {uri}")
-    return ua.NodeId(address.identifier, now.index(uri))
-
 
 def value_of(
-    node: ua.NodeId, attribute: ua.AttributeIds = ua.AttributeIds.Value
+    node: ua.NodeId,
+    attribute: ua.AttributeIds = ua.AttributeIds.Value,
+    part: str | None = None,
 ) -> ua.ReadValueId:
-    """Return what to ask for to get an attribute of a node."""
-    return ua.ReadValueId(NodeId=node, AttributeId=attribute)
+    """Return what to ask for to get an attribute of a node, or a part of an array."""
+    return ua.ReadValueId(NodeId=node, AttributeId=attribute, IndexRange=part)
 
 
 async def in_parts(

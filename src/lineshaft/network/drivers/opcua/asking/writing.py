@@ -1,196 +1,100 @@
-"""Values on their way into a server: converted to the type that the node has."""
+"""What is changed in a server: variables that are written, methods that are called."""
 
-import math
-import struct
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import TypeAlias
-from uuid import UUID
+import time
+from collections.abc import Sequence
 
 from asyncua import ua
 
 from lineshaft.core.errors import Refused
-from lineshaft.core.reading import Status, Value
-from lineshaft.network.drivers.opcua.session import (
-    Session,
-    translated,
-    value_of,
-)
-from lineshaft.network.drivers.opcua.wire.values import name_of
+from lineshaft.core.reading import GOOD, Status, Value, bad
+from lineshaft.network.drivers.opcua.asking.calling import Caller
+from lineshaft.network.drivers.opcua.asking.converting import convert
+from lineshaft.network.drivers.opcua.asking.refusing import refusals, told
+from lineshaft.network.drivers.opcua.places import Found, MethodPlace, Place
+from lineshaft.network.drivers.opcua.session import Session, translated, value_of
 
-_TYPES = ua.VariantType
-_INTEGERS = {
-    _TYPES.SByte: (-(2**7), 2**7 - 1),
-    _TYPES.Byte: (0, 2**8 - 1),
-    _TYPES.Int16: (-(2**15), 2**15 - 1),
-    _TYPES.UInt16: (0, 2**16 - 1),
-    _TYPES.Int32: (-(2**31), 2**31 - 1),
-    _TYPES.UInt32: (0, 2**32 - 1),
-    _TYPES.Int64: (-(2**63), 2**63 - 1),
-    _TYPES.UInt64: (0, 2**64 - 1),
-}
-_SERVER_IS_GONE = {
-    ua.StatusCodes.BadSessionIdInvalid,
-    ua.StatusCodes.BadSessionClosed,
-    ua.StatusCodes.BadSecureChannelClosed,
-    ua.StatusCodes.BadServerHalted,
-    ua.StatusCodes.BadShutdown,
-    ua.StatusCodes.BadTimeout,
-}
-Raw: TypeAlias = (
-    bool
-    | int
-    | float
-    | str
-    | bytes
-    | datetime
-    | UUID
-    | ua.LocalizedText
-    | ua.XmlElement
-)
-"""What the library takes as the value of a Variant of one value."""
-
-
-def convert(value: Value, kind: ua.VariantType) -> Raw:
-    """Return `value` as the type of a node; `Refused` says why it cannot be."""
-    if kind is _TYPES.Boolean:
-        return _truth(value)
-    if kind in _INTEGERS:
-        return _integer(value, kind)
-    if kind in {_TYPES.Float, _TYPES.Double}:
-        return _number(value, kind)
-    parse = _PARSERS.get(kind)
-    if parse is None:
-        raise Refused(f"a value of OPC UA type {kind.name} cannot be written")
-    if not isinstance(value, str):
-        raise Refused(f"{value!r} is no text; the node is of type {kind.name}")
-    try:
-        return parse(value)
-    except ValueError as error:
-        raise Refused(f"{value!r} is no {kind.name}: {error}") from error
-
-
-def _truth(value: Value) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int | float) and value in {0, 1}:
-        return bool(value)
-    raise Refused(f"{value!r} is neither true nor false; the node is a Boolean")
-
-
-def _integer(value: Value, kind: ua.VariantType) -> int:
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if isinstance(value, bool | str) or not whole:
-        raise Refused(f"{value!r} is no whole number; the node is of type {kind.name}")
-    least, most = _INTEGERS[kind]
-    if not least <= value <= most:
-        raise Refused(f"{value!r} is not within {kind.name}, {least} to {most}")
-    return int(value)
-
-
-def _number(value: Value, kind: ua.VariantType) -> float:
-    if isinstance(value, bool | str):
-        raise Refused(f"{value!r} is no number; the node is of type {kind.name}")
-    try:
-        number = float(value)
-        if kind is _TYPES.Float:
-            struct.pack("<f", number)
-    except OverflowError as error:
-        raise Refused(f"{value!r} is too large for the type {kind.name}") from error
-    if not math.isfinite(number):
-        raise Refused(f"{value!r} is no number that a machine should get")
-    return number
-
-
-def _time(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    # The library takes times without a zone, in UTC.
-    return moment if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _localized(text: str) -> ua.LocalizedText:
-    return ua.LocalizedText(text)
-
-
-def _xml(text: str) -> ua.XmlElement:
-    return ua.XmlElement(text)
-
-
-_PARSERS: dict[ua.VariantType, Callable[[str], Raw]] = {
-    _TYPES.String: str,
-    _TYPES.XmlElement: _xml,
-    _TYPES.LocalizedText: _localized,
-    _TYPES.DateTime: _time,
-    _TYPES.Guid: UUID,
-    _TYPES.ByteString: bytes.fromhex,
-}
+_NULL = ua.VariantType.Null
+_NOT_CALLED = bad("a method that was not called since the connection began")
 
 
 class Writer:
-    """Writes to the nodes of points."""
+    """Writes to the nodes of points, or calls them."""
 
-    def __init__(self, session: Session, nodes: Sequence[ua.NodeId | Status]) -> None:
+    def __init__(self, session: Session, places: Sequence[Found]) -> None:
         self._session = session
-        self._nodes = nodes
+        self._places = places
         self._types: dict[int, ua.VariantType] = {}
+        self._caller = Caller(session)
+        self.answers: dict[int, tuple[Value, int]] = {}
+        """What each method answered last, and when (microseconds since 1970 UTC)."""
 
-    async def write(self, point: int, value: Value) -> None:
-        """Write once; return when the server has confirmed it.
+    def reading_of(self, point: int) -> tuple[Value | None, int, Status]:
+        """Return what a method reads as: its last answer and the time of that."""
+        if point not in self.answers:
+            return None, time.time_ns() // 1000, _NOT_CALLED
+        return *self.answers[point], GOOD
+
+    async def write(self, point: int, value: Value) -> str:
+        """Write or call once; return what a method answered, as JSON.
 
         Only the value is sent: many servers refuse to be told status or time.
         """
-        node = self._nodes[point]
-        if isinstance(node, Status):
-            raise Refused(node.reason)
-        kind = await self._type_of(point, node)
-        wanted = ua.DataValue(ua.Variant(convert(value, kind), kind), None)
+        place = self._places[point]
+        if isinstance(place, Status):
+            raise Refused(place.reason)
+        if isinstance(place, MethodPlace):
+            said = await self._caller.call(place, value)
+            last = value if said.value is None else said.value
+            self.answers[point] = (last, time.time_ns() // 1000)
+            return said.text
+        await self._write(point, place, value)
+        return ""
+
+    async def _write(self, point: int, place: Place, value: Value) -> None:
+        kind = await self._type_of(point, place)
+        raw = convert(value, kind)
+        # An element of an array is written as an array of one (IEC 62541-4, 5.10.4).
+        wanted = ua.Variant(raw if place.range is None else [raw], kind)
         parameters = ua.WriteParameters(
             NodesToWrite=[
                 ua.WriteValue(
-                    NodeId=node, AttributeId=ua.AttributeIds.Value, Value=wanted
+                    NodeId=place.node,
+                    AttributeId=ua.AttributeIds.Value,
+                    IndexRange=place.range,
+                    Value=ua.DataValue(wanted, None),
                 )
             ]
         )
         client = self._session.client
         await self._session.renew()
-        with translated(self._session.url, "writing"), _refusals(self._session.url):
+        with translated(self._session.url, "writing"), refusals(self._session.url):
             [result] = await client.uaclient.session.write(parameters)
         if result.value >> 31:
             # The node may have another type by now.
             self._types.pop(point, None)
-            raise Refused(_told(self._session.url, result.value))
+            raise Refused(told(self._session.url, result.value))
 
-    async def _type_of(self, point: int, node: ua.NodeId) -> ua.VariantType:
+    async def _type_of(self, point: int, place: Place) -> ua.VariantType:
         known = self._types.get(point)
         if known is not None:
             return known
         client = self._session.client
-        parameters = ua.ReadParameters(NodesToRead=[value_of(node)])
+        parameters = ua.ReadParameters(NodesToRead=[value_of(place.node)])
         with translated(self._session.url, "reading a type"):
             [now] = await client.uaclient.session.read(parameters)
-            if now.Value is not None and now.Value.VariantType is not _TYPES.Null:
-                if now.Value.is_array:
-                    raise Refused("the node is an array; a point is one value")
+            if (
+                now.Value is not None
+                and now.Value.VariantType is not ua.VariantType.Null
+            ):
+                if now.Value.is_array and place.range is None:
+                    raise Refused(
+                        "the node is an array; write [0] before its address to have "
+                        "its first element, or another number"
+                    )
                 kind = now.Value.VariantType
             else:
-                with _refusals(self._session.url):
-                    kind = await client.get_node(node).read_data_type_as_variant_type()
+                with refusals(self._session.url):
+                    node = client.get_node(place.node)
+                    kind = await node.read_data_type_as_variant_type()
         self._types[point] = kind
         return kind
-
-
-@contextmanager
-def _refusals(url: str) -> Iterator[None]:
-    """Turn an answer that says no into `Refused`; silence is another matter."""
-    try:
-        yield
-    except ua.UaStatusCodeError as error:
-        if error.code in _SERVER_IS_GONE:
-            raise
-        raise Refused(_told(url, error.code)) from error
-
-
-def _told(url: str, code: int) -> str:
-    doc = ua.status_codes.get_name_and_doc(code)[1]
-    return f"{url} refused the write: OPC UA {name_of(code)} ({doc})"
