@@ -30,6 +30,8 @@ const server = new OPCUAServer({
   port: options.port,
   host: "127.0.0.1",
   hostname: "127.0.0.1",
+  ...(options.tokenLifetime
+    ? { defaultSecureTokenLifetime: options.tokenLifetime } : {}),
   ...secured,
   serverCertificateManager: certificates,
   securityModes: [

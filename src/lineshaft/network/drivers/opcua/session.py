@@ -89,7 +89,8 @@ def translated(url: str, action: str) -> Iterator[None]:
         raise _meaning(error.code, url, action) from error
     except TimeoutError as error:
         raise Unreachable(f"{url} did not answer in time ({action})") from error
-    except (OSError, ua.UaError, ValueError, struct.error) as error:
+    except (OSError, ua.UaError, ValueError, struct.error, AssertionError) as error:
+        # The library asserts that an answer is of the sort that was asked for.
         why = str(error) or type(error).__name__
         raise Unreachable(f"lost {url} ({action}): {why}") from error
 
@@ -153,7 +154,10 @@ class Session:
         # After connecting, the library has the time-out that the server chose.
         revised_s = self._client.session_timeout / 1000
         while True:
-            await asyncio.sleep(min(_WATCH_S, max(revised_s / 3, _SHORTEST_WATCH_S)))
+            # Often enough to renew a channel whose lifetime the server cut short, too.
+            channel_s = self._client.secure_channel_timeout / 1000
+            often_s = min(_WATCH_S, revised_s / 3, channel_s / 8)
+            await asyncio.sleep(max(often_s, _SHORTEST_WATCH_S))
             await self.read([value_of(_STATE)], "keeping the session alive")
 
     async def read(self, nodes: Sequence[ua.ReadValueId], action: str) -> bytes:
@@ -228,7 +232,7 @@ async def open_session(
     one, so that a session may be idle for as long as it likes.
     """
     # What it has to say reaches the user as a reason, once.
-    logging.getLogger("asyncua").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)
     client = Client(settings.url, timeout=settings.timeout_s)
     client.name = client.description = "Lineshaft"
     client.product_uri = "urn:lineshaft"
