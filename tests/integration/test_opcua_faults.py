@@ -222,9 +222,7 @@ async def test_an_alarm_that_stands_is_told_once_however_often_the_road_is_cut()
 ):
     box = Pillarbox()
     async with open_server(tank=True) as server, open_relay(server.port) as relay:
-        away = NodeServer(Path())
-        away.port = relay.port
-        async with collecting(away, box):
+        async with collecting(relay.port, box):
             await box.until(lambda: box.is_good(*NAMES))
             await server.tell("level", value=0.95)
             await box.until(lambda: "device.alarm" in box.kinds())

@@ -218,6 +218,7 @@ async def test_paths_lead_to_nodes_whatever_number_their_namespace_has(
     server: NodeServer,
 ) -> None:
     settings = settings_of(server)
+    server.options["limits"] = {"maxNodesPerTranslateBrowsePathsToNodeIds": 2}
     for padding in (0, 2):
         server.options["padding"] = padding
         await server.stop()
