@@ -100,7 +100,7 @@ def write_plant(home: Path, url: str) -> Path:
         "name,address,type,period\n"
         + "".join(
             f"bench/plant/line/machine{n % MACHINES}/v{n},"
-            f"nsu={NAMESPACE};s=V{n},float,100ms\n"
+            f"nsu={NAMESPACE};s=V{n},float,50ms\n"
             for n in range(VARIABLES)
         )
     )

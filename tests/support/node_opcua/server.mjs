@@ -135,9 +135,10 @@ function tick() {
   }
   changed += busy.length;
   seconds = (performance.now() - began) / 1000;
-  // Timers of Node are late; the next turn is due by the clock, not by this one.
+  // Timers of Node are late; the next turn is due by the clock, not by this one. But
+  // two turns within a sampling interval would be one change to the server.
   const due = began + (turns + 1) * (1000 / options.hz);
-  ticking = setTimeout(tick, Math.max(1, due - performance.now()));
+  ticking = setTimeout(tick, Math.max(750 / options.hz, due - performance.now()));
 }
 
 function variant(name, value) {
