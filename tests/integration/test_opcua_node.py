@@ -490,3 +490,30 @@ async def test_a_password_travels_in_the_clear_only_where_that_is_allowed(
     )
     async with driver.connect(settings, [point_of("Double")]) as device:
         assert (await hear(device, 1))[0][0] == -2.25
+
+
+async def test_a_user_is_known_by_a_certificate_and_a_stranger_is_refused(
+    keys: Keys,
+) -> None:
+    async with open_server(
+        userCertificate=keys.path("ours.pem"),
+        certificate=keys.path("theirs.pem"),
+        key=keys.path("theirs.key"),
+    ) as server:
+        nobody = {"user": "", "password": "", "security": "sign-and-encrypt"}
+        for name, is_known in (("ours", True), ("others", False)):
+            settings = secured(
+                server,
+                keys,
+                **nobody,
+                user_certificate=keys.path(f"{name}.pem"),
+                user_private_key=keys.path(f"{name}.key"),
+            )
+            if is_known:
+                async with driver.connect(settings, [point_of("Double")]) as device:
+                    assert (await hear(device, 1))[0][0] == -2.25
+            else:
+                with pytest.raises(Refused, match="does not accept the user"):
+                    await connect_and_leave(settings)
+        with pytest.raises(Refused):
+            await connect_and_leave(secured(server, keys, **nobody))

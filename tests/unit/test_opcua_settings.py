@@ -83,3 +83,27 @@ def test_a_deadband_is_asked_for_in_raw_units() -> None:
 def test_an_address_that_is_none_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError):
         check_address("Press.Speed")
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"user_certificate": "a.pem"}, "need each other"),
+        ({"user_certificate": "a", "user_private_key": "b"}, "security"),
+        (
+            {
+                "user_certificate": "a",
+                "user_private_key": "b",
+                "user": "me",
+                "password": "x",
+                "allow_plain_password": True,
+            },
+            "not both",
+        ),
+    ],
+)
+def test_a_user_certificate_that_cannot_work_is_refused(
+    more: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Settings.model_validate({"url": "opc.tcp://a:1", **more})

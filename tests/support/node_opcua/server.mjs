@@ -12,6 +12,7 @@ import {
   OPCUAServer, SecurityPolicy, StatusCodes, Variant, VariantArrayType,
   makeAccessLevelFlag, standardUnits,
 } from "node-opcua";
+import { readCertificate } from "node-opcua-crypto";
 import { addPress, addTank } from "./tank.mjs";
 
 const options = {
@@ -23,6 +24,14 @@ const certificates = new OPCUACertificateManager({
   rootFolder: path.join(home, "pki"), automaticallyAcceptUnknownCertificate: true,
 });
 await certificates.initialize();
+// Users whose certificate the server knows; others are refused.
+const users = new OPCUACertificateManager({
+  rootFolder: path.join(home, "users"), automaticallyAcceptUnknownCertificate: false,
+});
+await users.initialize();
+if (options.userCertificate) {
+  await users.trustCertificate(readCertificate(options.userCertificate));
+}
 const secured = options.certificate
   ? { certificateFile: options.certificate, privateKeyFile: options.key }
   : {};
@@ -39,7 +48,8 @@ const server = new OPCUAServer({
     MessageSecurityMode.SignAndEncrypt,
   ],
   securityPolicies: [SecurityPolicy.None, SecurityPolicy.Basic256Sha256],
-  allowAnonymous: !options.password,
+  allowAnonymous: !options.password && !options.userCertificate,
+  userCertificateManager: users,
   userManager: {
     isValidUser: (user, password) =>
       user === "operator" && password === options.password,

@@ -20,7 +20,12 @@ from asyncua.ua.ua_binary import struct_from_binary
 
 from lineshaft.core.errors import LineshaftError, Refused, Unreachable
 from lineshaft.core.process.tasks import beside
-from lineshaft.network.drivers.opcua.security import Settings, check_password, secure
+from lineshaft.network.drivers.opcua.security import (
+    Settings,
+    check_password,
+    secure,
+    user_of,
+)
 from lineshaft.network.drivers.opcua.wire.messages import decode_values
 from lineshaft.network.drivers.opcua.wire.values import Malformed, name_of
 
@@ -238,6 +243,7 @@ async def open_session(
     client.product_uri = "urn:lineshaft"
     client.session_timeout = int(1000 * life_s)
     await secure(client, settings)
+    certificate = await user_of(client, settings)
     session = Session(client, settings.url, settings.timeout_s)
     try:
         with translated(settings.url, "connecting"):
@@ -250,6 +256,7 @@ async def open_session(
             await client.activate_session(
                 username=settings.user or None,
                 password=settings.password_text(),
+                certificate=certificate,
             )
         await session.explore()
         async with beside(session.keep()):
