@@ -13,10 +13,15 @@ from asyncua import ua
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_from_binary
 
-from lineshaft.core.errors import Unreachable
+from lineshaft.core.errors import LineshaftError, Unreachable
 from lineshaft.core.reading import Status, bad
 from lineshaft.network.drivers.opcua.address import Method, Path, Target, Where
-from lineshaft.network.drivers.opcua.session import Session, in_parts, translated
+from lineshaft.network.drivers.opcua.session import (
+    Session,
+    in_parts,
+    said_no,
+    translated,
+)
 from lineshaft.network.drivers.opcua.wire.values import name_of
 
 _LOOKS_S = 10.0
@@ -88,7 +93,14 @@ class Finder:
             else:
                 paths.append((where, path))
         asked = [path for _, path in paths]
-        answers = await in_parts(asked, self._session.limits.translate, self._translate)
+        limit = self._session.limits.translate
+        try:
+            answers = await in_parts(asked, limit, self._translate)
+        except LineshaftError as error:
+            if not said_no(error):
+                raise
+            # Small servers have node ids only; those points shall not suffer.
+            return found | {where: bad(str(error)) for where, _ in paths}
         for (where, path), answer in zip(paths, answers, strict=True):
             found[where] = _target(where, answer)
             if isinstance(found[where], Status):

@@ -65,6 +65,14 @@ _NOT_WITH_THIS_SECURITY = {
     _CODES.BadCertificateRevoked,
     _CODES.BadApplicationSignatureInvalid,
 }
+SERVER_IS_GONE = {
+    _CODES.BadSessionIdInvalid,
+    _CODES.BadSessionClosed,
+    _CODES.BadSecureChannelClosed,
+    _CODES.BadServerHalted,
+    _CODES.BadShutdown,
+    _CODES.BadTimeout,
+}
 _STATE = ua.NodeId(ua.ObjectIds.Server_ServerStatus_State)
 _NAMESPACES = ua.NodeId(ua.ObjectIds.Server_NamespaceArray)
 _LIMITS = (
@@ -113,6 +121,12 @@ def _meaning(code: int, url: str, action: str) -> LineshaftError:
             "trust our certificate, and server_certificate has to be the server's own"
         )
     return Unreachable(f"{url} answered {name} ({action})")
+
+
+def said_no(error: LineshaftError) -> bool:
+    """Whether the server is there and does not do what it was asked."""
+    cause = error.__cause__
+    return isinstance(cause, ua.UaStatusCodeError) and cause.code not in SERVER_IS_GONE
 
 
 class Session:

@@ -10,12 +10,12 @@ from asyncua.common.ua_utils import data_type_to_variant_type
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_from_binary
 
-from lineshaft.core.errors import Refused
+from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.reading import Value
 from lineshaft.network.drivers.opcua.asking.converting import convert
 from lineshaft.network.drivers.opcua.asking.refusing import refusals, told
 from lineshaft.network.drivers.opcua.places import MethodPlace
-from lineshaft.network.drivers.opcua.session import Session, translated
+from lineshaft.network.drivers.opcua.session import Session, said_no, translated
 from lineshaft.network.drivers.opcua.wire.values import name_of
 
 _TYPES = ua.VariantType
@@ -129,13 +129,21 @@ class Caller:
     async def ask(
         self, place: MethodPlace, arguments: Sequence[ua.Variant]
     ) -> ua.CallMethodResult:
-        """Call with these arguments; return what the server says."""
+        """Call with these arguments; return what the server says.
+
+        `Refused` when it calls no methods at all.
+        """
         request = ua.CallRequest()
         request.Parameters.MethodsToCall = [
             ua.CallMethodRequest(place.object, place.method, list(arguments))
         ]
         url = self._session.url
-        body = await self._session.ask(request, "calling", self._session.timeout_s)
+        try:
+            body = await self._session.ask(request, "calling", self._session.timeout_s)
+        except Unreachable as error:
+            if said_no(error):
+                raise Refused(str(error)) from error
+            raise
         with translated(url, "calling"):
             [result] = struct_from_binary(ua.CallResponse, Buffer(body)).Results
         return result

@@ -6,16 +6,8 @@ from contextlib import contextmanager
 from asyncua import ua
 
 from lineshaft.core.errors import Refused
+from lineshaft.network.drivers.opcua.session import SERVER_IS_GONE
 from lineshaft.network.drivers.opcua.wire.values import name_of
-
-_SERVER_IS_GONE = {
-    ua.StatusCodes.BadSessionIdInvalid,
-    ua.StatusCodes.BadSessionClosed,
-    ua.StatusCodes.BadSecureChannelClosed,
-    ua.StatusCodes.BadServerHalted,
-    ua.StatusCodes.BadShutdown,
-    ua.StatusCodes.BadTimeout,
-}
 
 
 @contextmanager
@@ -24,7 +16,7 @@ def refusals(url: str) -> Iterator[None]:
     try:
         yield
     except ua.UaStatusCodeError as error:
-        if error.code in _SERVER_IS_GONE:
+        if error.code in SERVER_IS_GONE:
             raise
         raise Refused(told(url, error.code)) from error
 

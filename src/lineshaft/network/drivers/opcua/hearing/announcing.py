@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from asyncua import ua
 
-from lineshaft.core.errors import Unreachable
+from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.event import Severity
 from lineshaft.core.reading import Status, bad
 from lineshaft.network.device import Occurrence
@@ -136,7 +137,8 @@ class Announcer:
         """
         caller = Caller(self._session)
         number = ua.Variant(self._subscription, ua.VariantType.UInt32)
-        await caller.ask(_CONDITION_REFRESH, [number])
+        with suppress(Refused):
+            await caller.ask(_CONDITION_REFRESH, [number])
 
     def _occurrence(self, fields: Fields) -> Occurrence:
         source = fields.source or self._session.url
