@@ -37,6 +37,7 @@ from lineshaft.core.errors import ConfigError, Unreachable
 from lineshaft.core.health import Health
 from lineshaft.core.name import did_you_mean
 from lineshaft.core.process.children import Keeper, Program
+from lineshaft.core.process.memory import give_back
 from lineshaft.core.process.ports import free_port
 from lineshaft.core.process.pulse import Pulse, Roll
 from lineshaft.core.process.tasks import bare
@@ -168,6 +169,7 @@ async def run_room(room: str, file: Path, data: Path) -> None:
             + did_you_mean(room, list(ROOMS))
         )
     plant = settings.load(file, data, drivers=room == "collector")
+    give_back()
     bus = plant.settings.bus
     await ROOMS[room](plant, bus.url or Listeners(bus.port).url)
 

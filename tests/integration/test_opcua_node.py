@@ -1,16 +1,10 @@
 """The OPC UA driver against node-opcua, a server that was not written here."""
 
 import asyncio
-import datetime
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
 from lineshaft.core.errors import LineshaftError, Refused, Unreachable
 from lineshaft.core.point import Kind, Point
@@ -18,6 +12,7 @@ from lineshaft.core.reading import Quality, Status, Value, bad
 from lineshaft.network.device import Batch
 from lineshaft.network.drivers.opcua import driver
 from lineshaft.network.drivers.opcua.session import open_session
+from support.opcua_keys import Keys
 from support.opcua_peer import NodeServer, open_server, point_of
 
 WITHIN_S = 40.0
@@ -428,60 +423,6 @@ async def test_browsing_tells_unit_type_value_and_whether_it_can_be_written() ->
     assert sum(name.startswith("More") for name in by_name) == 1500
 
 
-class Keys:
-    """Certificates of both sides, made for one test run."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        for name in ("ours", "theirs", "others"):
-            self._make(name)
-
-    def path(self, name: str) -> str:
-        return str(self.home / name)
-
-    def _make(self, name: str) -> None:
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        now = datetime.datetime.now(datetime.UTC)
-        usage = x509.KeyUsage(
-            digital_signature=True,
-            content_commitment=True,
-            key_encipherment=True,
-            data_encipherment=True,
-            key_agreement=False,
-            key_cert_sign=True,
-            crl_sign=False,
-            encipher_only=False,
-            decipher_only=False,
-        )
-        names: Sequence[x509.GeneralName] = [
-            x509.UniformResourceIdentifier(f"urn:lineshaft:test:{name}"),
-            x509.DNSName("localhost"),
-        ]
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=2))
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
-            .add_extension(usage, critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        pem = serialization.Encoding.PEM
-        (self.home / f"{name}.pem").write_bytes(certificate.public_bytes(pem))
-        (self.home / f"{name}.key").write_bytes(
-            key.private_bytes(
-                pem,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-
-
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     return Keys(tmp_path_factory.mktemp("keys"))
@@ -549,3 +490,30 @@ async def test_a_password_travels_in_the_clear_only_where_that_is_allowed(
     )
     async with driver.connect(settings, [point_of("Double")]) as device:
         assert (await hear(device, 1))[0][0] == -2.25
+
+
+async def test_a_user_is_known_by_a_certificate_and_a_stranger_is_refused(
+    keys: Keys,
+) -> None:
+    async with open_server(
+        userCertificate=keys.path("ours.pem"),
+        certificate=keys.path("theirs.pem"),
+        key=keys.path("theirs.key"),
+    ) as server:
+        nobody = {"user": "", "password": "", "security": "sign-and-encrypt"}
+        for name, is_known in (("ours", True), ("others", False)):
+            settings = secured(
+                server,
+                keys,
+                **nobody,
+                user_certificate=keys.path(f"{name}.pem"),
+                user_private_key=keys.path(f"{name}.key"),
+            )
+            if is_known:
+                async with driver.connect(settings, [point_of("Double")]) as device:
+                    assert (await hear(device, 1))[0][0] == -2.25
+            else:
+                with pytest.raises(Refused, match="does not accept the user"):
+                    await connect_and_leave(settings)
+        with pytest.raises(Refused):
+            await connect_and_leave(secured(server, keys, **nobody))

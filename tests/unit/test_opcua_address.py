@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lineshaft.core.errors import ConfigError
-from lineshaft.network.drivers.opcua.address import parse_address, text_of
+from lineshaft.network.drivers.opcua.address import (
+    Address,
+    Method,
+    Path,
+    Variable,
+    notifier_of,
+    parse_address,
+    parse_target,
+    text_of,
+    uri_text,
+)
 
 NAMESPACES = ["http://opcfoundation.org/UA/", "urn:server", "http://acme.com/a;b%3B"]
 GUID = "72962b91-fa75-4ae6-8d28-b404dc7daf63"
@@ -82,3 +92,89 @@ def test_what_browsing_writes_leads_back_to_the_node(
 def test_any_text_is_an_address_or_a_configuration_error(text: str) -> None:
     with suppress(ConfigError):
         assert parse_address(text).identifier not in {"", b""}
+
+
+SPEED = Path(((0, "Objects"), (2, "Press"), (2, "Speed")))
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("ns=2;s=a", Variable(Address("a", 2))),
+        ("[3]ns=2;s=a", Variable(Address("a", 2), "3")),
+        ("[3,0]ns=2;i=7", Variable(Address(7, 2), "3,0")),
+        ('ns=3;s="DB"."t"[3]', Variable(Address('"DB"."t"[3]', 3))),
+        ("path:/Objects/2:Press/2:Speed", Variable(SPEED)),
+        ("[1]path:/Objects/2:Press/2:Speed", Variable(SPEED, "1")),
+        (
+            "nsu=http://a/b;path:/Objects/Press/2:V1.2/a&/b&&&:c",
+            Variable(
+                Path(
+                    (
+                        (0, "Objects"),
+                        ("http://a/b", "Press"),
+                        (2, "V1.2"),
+                        ("http://a/b", "a/b&:c"),
+                    )
+                )
+            ),
+        ),
+        ("method:ns=2;s=a|b|ns=2;s=c", Method(Address("a|b", 2), Address("c", 2))),
+        ("method:path:/Objects/2:Press/2:Speed", Method(Path(SPEED.steps[:-1]), SPEED)),
+        (
+            "method:i=1|path:/Objects/2:Press/2:Speed",
+            Method(Address(1, 0), SPEED),
+        ),
+    ],
+)
+def test_an_address_may_be_an_element_a_path_or_a_method(
+    text: str, target: object
+) -> None:
+    assert parse_target(text) == target
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path:",
+        "path:/",
+        "path:/Objects//a",
+        "path:/Objects/a&",
+        "path:/Objects/70000:a",
+        "[]ns=2;s=a",
+        "[1:2]ns=2;s=a",
+        "[1]method:i=1|i=2",
+        "method:",
+        "method:i=1",
+        "method:path:/Objects",
+        "method:i=1|i=2|i=3",
+    ],
+)
+def test_what_is_no_target_is_refused_in_words(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"\w+ \w+"):
+        parse_target(text)
+
+
+@given(st.lists(st.text(min_size=1), min_size=1))
+def test_any_browse_name_can_be_written_into_a_path(names: list[str]) -> None:
+    def escaped(name: str) -> str:
+        return "".join(f"&{sign}" if sign in "&/:" else sign for sign in name)
+
+    text = "path:/Objects" + "".join(f"/{escaped(name)}" for name in names)
+    if text == text.strip():
+        steps = ((0, "Objects"), *((0, name) for name in names))
+        assert parse_target(text) == Variable(Path(steps))
+
+
+@given(st.text())
+def test_any_text_is_a_target_or_refused(text: str) -> None:
+    for prefix in ("", "path:/", "method:", "[1]"):
+        with suppress(ConfigError):
+            parse_target(prefix + text)
+
+
+def test_a_node_id_is_told_with_the_name_of_its_namespace() -> None:
+    assert uri_text("ns=1;s=a;b", NAMESPACES) == "nsu=urn:server;s=a;b"
+    assert uri_text("ns=9;i=1", NAMESPACES) == "ns=9;i=1"
+    assert uri_text("i=2253", NAMESPACES) == "i=2253"
+    assert notifier_of("server") == Address(2253, 0)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lineshaft.core.errors import LineshaftError
 from lineshaft.core.reading import GOOD, Quality, Status, Value, to_us
 from lineshaft.network.device import Batch
-from lineshaft.network.drivers.opcua.codec import (
+from lineshaft.network.drivers.opcua.wire.messages import (
     DATA_CHANGE,
     STATUS_CHANGE,
     decode_changes,
@@ -24,8 +24,8 @@ from lineshaft.network.drivers.opcua.codec import (
     decode_published,
     decode_status_change,
     decode_values,
-    status_of,
 )
+from lineshaft.network.drivers.opcua.wire.values import status_of
 
 T = ua.VariantType
 NOW = 1_700_000_000_000_000

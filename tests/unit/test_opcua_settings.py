@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from lineshaft.core.errors import ConfigError
 from lineshaft.network.drivers.opcua import driver
 from lineshaft.network.drivers.opcua.driver import Settings, check_address
-from lineshaft.network.drivers.opcua.subscription import Wish
+from lineshaft.network.drivers.opcua.hearing.items import Wish
+from lineshaft.network.drivers.opcua.places import Place
 
 URL = "opc.tcp://10.0.0.9:4840"
 FILES = {"certificate": "a.pem", "private_key": "b.pem", "server_certificate": "c.pem"}
@@ -74,11 +75,35 @@ def test_a_deadband_is_asked_for_in_raw_units() -> None:
 
     node = ua.NodeId(1, 2)
     scaled = Point(name="a/b", address="ns=2;i=1", scale=-0.001, deadband=0.5)
-    assert Wish.of(0, node, scaled).deadband == pytest.approx(500.0)
+    assert Wish.of(0, Place(node), scaled).deadband == pytest.approx(500.0)
     text = Point(name="a/b", address="ns=2;i=1", type=Kind.STRING, deadband=0.5)
-    assert Wish.of(0, node, text).deadband == 0.0
+    assert Wish.of(0, Place(node), text).deadband == 0.0
 
 
 def test_an_address_that_is_none_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError):
         check_address("Press.Speed")
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"user_certificate": "a.pem"}, "need each other"),
+        ({"user_certificate": "a", "user_private_key": "b"}, "security"),
+        (
+            {
+                "user_certificate": "a",
+                "user_private_key": "b",
+                "user": "me",
+                "password": "x",
+                "allow_plain_password": True,
+            },
+            "not both",
+        ),
+    ],
+)
+def test_a_user_certificate_that_cannot_work_is_refused(
+    more: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Settings.model_validate({"url": "opc.tcp://a:1", **more})

@@ -10,16 +10,16 @@ from asyncua.ua.ua_binary import struct_to_binary
 from lineshaft.core.errors import Unreachable
 from lineshaft.core.point import Point
 from lineshaft.core.reading import Value
-from lineshaft.network.drivers.opcua.codec import decode_published
-from lineshaft.network.drivers.opcua.security import Settings
-from lineshaft.network.drivers.opcua.session import Session
-from lineshaft.network.drivers.opcua.subscription import (
+from lineshaft.network.drivers.opcua.hearing.items import Wish, request_of
+from lineshaft.network.drivers.opcua.hearing.subscription import (
     Stream,
     Subscriptions,
-    Wish,
-    request_of,
     sequence_after,
 )
+from lineshaft.network.drivers.opcua.places import Place
+from lineshaft.network.drivers.opcua.security import Settings
+from lineshaft.network.drivers.opcua.session import Session
+from lineshaft.network.drivers.opcua.wire.messages import decode_published
 
 LAST = 0xFFFF_FFFF
 POINTS = [Point(name="a/b", address="i=1")]
@@ -136,6 +136,6 @@ async def test_a_status_change_ends_the_connection_with_its_reason() -> None:
 
 def test_a_deadband_is_given_to_the_server_in_raw_units() -> None:
     point = Point(name="a/b", address="i=1", scale=-0.1, deadband=2.0)
-    asked = request_of(Wish.of(0, ua.NodeId(1), point), 10).RequestedParameters
+    asked = request_of(Wish.of(0, Place(ua.NodeId(1)), point), 10).RequestedParameters
     assert asked.Filter.DeadbandValue == pytest.approx(20.0)
     assert asked.Filter.DeadbandType == ua.DeadbandType.Absolute

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lineshaft.core.errors import Refused
 from lineshaft.core.reading import Value
-from lineshaft.network.drivers.opcua.writing import convert
+from lineshaft.network.drivers.opcua.asking.converting import convert
 
 T = ua.VariantType
 

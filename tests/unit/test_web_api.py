@@ -280,7 +280,8 @@ async def answer_write(
 async def test_a_confirmed_write_says_so() -> None:
     answer, [command] = await answer_write(WebPlant(), {"name": P0, "value": 5})
     assert answer.status_code == 200
-    assert answer.json() == {"id": command.id, "verdict": "confirmed", "reason": ""}
+    told = {"id": command.id, "verdict": "confirmed", "reason": "", "answer": ""}
+    assert answer.json() == told
     assert (command.name, command.value, command.by) == (P0, 5, "page")
 
 

@@ -140,7 +140,8 @@ def write(
     if outcome["verdict"] != "confirmed":
         raise Refused(f"{name}: {outcome['verdict']}: {outcome['reason']}")
     if not as_json:
-        screen.say(f"{name}: confirmed")
+        answer = outcome.get("answer")
+        screen.say(f"{name}: confirmed" + (f", it answered {answer}" if answer else ""))
 
 
 def typed(text: str, kind: str) -> bool | int | float | str:

@@ -43,6 +43,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     reason: str = ""
     """The device's reason, unless confirmed."""
+    answer: str = ""
+    """What the device answered beyond that: the results of a method, as JSON."""
 
 
 async def carry_out(

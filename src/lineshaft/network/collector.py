@@ -26,8 +26,9 @@ from lineshaft.core.health.meaning import Gatherer, Meaning, counter, gauge
 from lineshaft.core.health.meaning import Kind as MeaningKind
 from lineshaft.core.point import Point
 from lineshaft.core.process.tasks import bare
-from lineshaft.network.device import Batch, Device, Listens, Reads
+from lineshaft.network.device import Announces, Batch, Device, Listens, Reads
 from lineshaft.network.framing import Framer
+from lineshaft.network.herald import Herald
 from lineshaft.network.outbox import Parcel
 from lineshaft.network.settings import DeviceConfig
 from lineshaft.network.shaping import Shaper
@@ -98,6 +99,7 @@ class Collector:
         self._bus = bus
         self._shaper = Shaper(points)
         self._framer = Framer(config.name, points)
+        self._herald = Herald(self.name, outbox)
         self._sending = asyncio.Lock()
         self._silent_since: int | None = None
         self._since_us = _now_us()
@@ -149,12 +151,18 @@ class Collector:
                 )
             self.device = device
             self._connects += 1
-            if isinstance(device, Listens):
-                await self._listen(device)
-            elif isinstance(device, Reads):
-                await self._poll(device)
-            else:
-                raise Refused(f"the driver of {self.name} can neither read nor listen")
+            async with asyncio.TaskGroup() as group:
+                if isinstance(device, Announces):
+                    group.create_task(self._herald.pass_on(device))
+                group.create_task(self._collect(device))
+
+    async def _collect(self, device: Device) -> None:
+        if isinstance(device, Listens):
+            await self._listen(device)
+        elif isinstance(device, Reads):
+            await self._poll(device)
+        else:
+            raise Refused(f"the driver of {self.name} can neither read nor listen")
 
     async def _poll(self, device: Reads) -> None:
         groups: dict[float, list[int]] = {}

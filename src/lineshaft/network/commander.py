@@ -102,13 +102,13 @@ class Commander:
             if left_s <= 0:
                 raise Refused("its deadline has passed")
             async with asyncio.timeout(left_s):
-                await device.write(position, raw)
+                answer = await device.write(position, raw)
         except (Unreachable, TimeoutError) as error:
             reason = str(error) or f"no answer within {left_s:.1f} s"
             return Outcome(id=command.id, verdict=Verdict.UNKNOWN, reason=reason)
         except LineshaftError as error:
             return Outcome(id=command.id, verdict=Verdict.REFUSED, reason=str(error))
-        return Outcome(id=command.id, verdict=Verdict.CONFIRMED)
+        return Outcome(id=command.id, verdict=Verdict.CONFIRMED, answer=answer or "")
 
     def _find(self, command: Command) -> tuple[Connection, int]:
         if command.name not in self._where:
@@ -128,7 +128,8 @@ class Commander:
 
     async def _record(self, command: Command, outcome: Outcome) -> None:
         kind, severity = _MOVES[outcome.verdict]
-        reason = f": {outcome.reason}" if outcome.reason else ""
+        said = outcome.reason or outcome.answer
+        reason = f": {said}" if said else ""
         await self._outbox.tell(
             Event(
                 kind=kind,

@@ -23,6 +23,7 @@ from typing import Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
+from lineshaft.core.event import Severity
 from lineshaft.core.point import Point
 from lineshaft.core.reading import GOOD, Status, Value
 
@@ -83,12 +84,41 @@ class Listens(Protocol):
 class Writes(Protocol):
     """It can be told to change."""
 
-    async def write(self, point: int, value: Value) -> None:
+    async def write(self, point: int, value: Value) -> str | None:
         """Write a raw (unscaled) value, once; return when the device confirmed it.
+
+        What it answered beyond that, such as the results of a method, is returned as
+        text.
 
         `Refused` carries the device's reason. `Unreachable` means that no answer
         came, so the outcome is unknown.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """Something that a device says has happened."""
+
+    id: str
+    """The same for the same thing told again, so that it is kept once."""
+    source: str
+    """What it happened to, in the device's own words."""
+    text: str
+    """What happened, in the device's own words."""
+    time_us: int
+    """When, microseconds since 1970 UTC."""
+    severity: Severity = Severity.INFO
+    is_alarm: bool = False
+    """Whether it is the state of something that stays until it is dealt with."""
+    detail: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Announces(Protocol):
+    """It tells what happens, beside the values of its points."""
+
+    def announce(self) -> AsyncIterator[Occurrence]:
+        """Yield what happens, for ever; alarms that stand come first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,6 +178,8 @@ class Written(msgspec.Struct, frozen=True):
     id: str
     verdict: Verdict
     reason: str
+    answer: str = ""
+    """What the device answered beyond that: the results of a method, as JSON."""
 
 
 class NotWritten(msgspec.Struct, frozen=True):

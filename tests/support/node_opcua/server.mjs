@@ -12,6 +12,8 @@ import {
   OPCUAServer, SecurityPolicy, StatusCodes, Variant, VariantArrayType,
   makeAccessLevelFlag, standardUnits,
 } from "node-opcua";
+import { readCertificate } from "node-opcua-crypto";
+import { addPress, addTank } from "./tank.mjs";
 
 const options = {
   port: 0, padding: 0, count: 0, hz: 0, limits: {}, password: "", more: 0, spread: 1,
@@ -22,6 +24,14 @@ const certificates = new OPCUACertificateManager({
   rootFolder: path.join(home, "pki"), automaticallyAcceptUnknownCertificate: true,
 });
 await certificates.initialize();
+// Users whose certificate the server knows; others are refused.
+const users = new OPCUACertificateManager({
+  rootFolder: path.join(home, "users"), automaticallyAcceptUnknownCertificate: false,
+});
+await users.initialize();
+if (options.userCertificate) {
+  await users.trustCertificate(readCertificate(options.userCertificate));
+}
 const secured = options.certificate
   ? { certificateFile: options.certificate, privateKeyFile: options.key }
   : {};
@@ -29,6 +39,8 @@ const server = new OPCUAServer({
   port: options.port,
   host: "127.0.0.1",
   hostname: "127.0.0.1",
+  ...(options.tokenLifetime
+    ? { defaultSecureTokenLifetime: options.tokenLifetime } : {}),
   ...secured,
   serverCertificateManager: certificates,
   securityModes: [
@@ -36,7 +48,8 @@ const server = new OPCUAServer({
     MessageSecurityMode.SignAndEncrypt,
   ],
   securityPolicies: [SecurityPolicy.None, SecurityPolicy.Basic256Sha256],
-  allowAnonymous: !options.password,
+  allowAnonymous: !options.password && !options.userCertificate,
+  userCertificateManager: users,
   userManager: {
     isValidUser: (user, password) =>
       user === "operator" && password === options.password,
@@ -112,17 +125,30 @@ for (let n = 0; n < options.count; n++) {
   busy.push(add(`V${n}`, DataType.Double, 0, { organizedBy: shelf }));
 }
 
+const happening = options.tank ? addTank(space, plant) : {};
+const pressing = addPress(space, plant);
+
 let turns = 0;
 let changed = 0;
+let began = 0;
+let seconds = 0; // from the begin to the last turn
 let ticking;
 
+// One value object and one time for all of a turn: what is left is the work of the
+// library itself, so that two cores can offer 25,000 changes a second.
 function tick() {
   turns += 1;
-  const value = turns;
+  const value = scalar(DataType.Double, turns);
+  const now = new Date();
   for (const variable of busy) {
-    variable.setValueFromSource({ dataType: DataType.Double, value });
+    variable.setValueFromSource(value, StatusCodes.Good, now);
   }
   changed += busy.length;
+  seconds = (performance.now() - began) / 1000;
+  // Timers of Node are late; the next turn is due by the clock, not by this one. But
+  // two turns within a sampling interval would be one change to the server.
+  const due = began + (turns + 1) * (1000 / options.hz);
+  ticking = setTimeout(tick, Math.max(750 / options.hz, due - performance.now()));
 }
 
 function variant(name, value) {
@@ -154,13 +180,18 @@ const orders = {
     };
     step();
   },
-  begin: () => { ticking = setInterval(tick, 1000 / options.hz); },
-  end: () => { clearInterval(ticking); return { turns, changed }; },
+  begin: () => {
+    began = performance.now() - turns * (1000 / options.hz);
+    ticking = setTimeout(tick, 1000 / options.hz);
+  },
+  end: () => { clearTimeout(ticking); return { turns, changed, seconds }; },
   drop: () => {
     const found = subscriptions();
     for (const [session, one] of found) session.deleteSubscription(one.id);
     return found.length;
   },
+  ...happening,
+  ...pressing,
   register: ({ name }) => { space.registerNamespace(name); },
   open: () => ({
     sessions: server.engine.currentSessionCount,

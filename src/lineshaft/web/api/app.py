@@ -295,7 +295,9 @@ async def post_write(
     outcome = await carry_out(rooms.bus, device, wish, by=data.by, within_s=within_s)
     status = VERDICT[outcome.verdict]
     if status is HTTPStatus.OK:
-        return Response(Written(outcome.id, outcome.verdict, outcome.reason))
+        return Response(
+            Written(outcome.id, outcome.verdict, outcome.reason, outcome.answer)
+        )
     detail = f"{data.name}: {outcome.reason}"
     failed = NotWritten(
         outcome.id,

@@ -6,7 +6,16 @@
                                   the same by the namespace's name, which stays when
                                   the server numbers its namespaces anew
 
-`i=`, `s=`, `g=` and `b=` hold a number, a string, a GUID and Base64.
+`i=`, `s=`, `g=` and `b=` hold a number, a string, a GUID and Base64. Instead of a node
+id there may be a path of browse names from the server's root, and around either:
+
+    path:/Objects/2:Press/2:Speed names with the number of their namespace
+    nsu=http://acme.com/press;path:/Objects/Press/Speed
+                                  names of that namespace, but the first
+    [3]ns=2;s=Temperatures        one element of an array, counted from 0
+    method:OBJECT|METHOD          a method of an object, each a node id or a path
+    method:path:/Objects/2:Press/2:Start
+                                  the same where the path tells the object
 """
 
 import re
@@ -30,6 +39,14 @@ _EXAMPLES = (
 )
 
 
+_PATH = re.compile(r"(?:nsu=(?P<uri>.+?);)?path:(?P<names>/.*)", re.DOTALL)
+_RANGE = re.compile(r"\[(?P<range>\d{1,9}(?:,\d{1,9})*)\](?P<rest>.*)", re.DOTALL)
+_NEXT_NODE = re.compile(r"\|(?=(?:ns=\d|nsu=.|path:/|[isgb]=))")
+_STEP = re.compile(r"(?:(?P<index>\d{1,5}):)?(?P<name>(?:&.|[^&/])+)", re.DOTALL)
+_PART = re.compile(r"/((?:&.|[^&/]|&$)*)", re.DOTALL)
+_METHOD = "method:"
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """A node id whose namespace may be a name."""
@@ -47,6 +64,93 @@ class Address:
                 return None
             index = namespaces.index(self.uri)
         return ua.NodeId(self.identifier, index)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Browse names that lead from the server's root to a node."""
+
+    steps: tuple[tuple[int | str, str], ...]
+    """Namespace, by number or name, and browse name."""
+
+    @property
+    def text(self) -> str:
+        """Return it for people."""
+        return "/" + "/".join(name for _, name in self.steps)
+
+
+Where = Address | Path
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable, or an element of one that is an array."""
+
+    where: Where
+    range: str | None = None
+    """Position in each dimension (IEC 62541-4, 7.27)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method, and the object whose method it is."""
+
+    object: Where
+    method: Where
+
+
+Target = Variable | Method
+
+
+def parse_target(text: str) -> Target:
+    """Return what the address of a point means; `ConfigError` says what is wrong."""
+    text = text.strip()
+    if text.startswith(_METHOD):
+        return _parse_method(text)
+    found = _RANGE.fullmatch(text)
+    if found is not None:
+        return Variable(parse_where(found["rest"]), found["range"])
+    return Variable(parse_where(text))
+
+
+def _parse_method(text: str) -> Method:
+    nodes = _NEXT_NODE.split(text.removeprefix(_METHOD))
+    if len(nodes) == 2:  # noqa: PLR2004 (an object and its method)
+        return Method(parse_where(nodes[0]), parse_where(nodes[1]))
+    where = parse_where(nodes[0]) if len(nodes) == 1 else None
+    if not isinstance(where, Path) or len(where.steps) == 1:
+        raise ConfigError(
+            f"{text!r} does not tell an object and its method: write it like "
+            "method:ns=2;s=Press|ns=2;s=Press.Start"
+        )
+    return Method(Path(where.steps[:-1]), where)
+
+
+def parse_where(text: str) -> Where:
+    """Return the node id or path that `text` means; `ConfigError` otherwise."""
+    found = _PATH.fullmatch(text.strip())
+    if found is None:
+        return parse_address(text)
+    steps: list[tuple[int | str, str]] = []
+    for part in _PART.findall(found["names"]):
+        step = _STEP.fullmatch(part)
+        if step is None or int(step["index"] or 0) > _LAST_NAMESPACE:
+            raise ConfigError(
+                f"{text!r}: {part!r} is no browse name: write a path like "
+                "path:/Objects/2:Press/2:Speed, and && or &/ for & or / in a name"
+            )
+        # The folders right below the root belong to the standard.
+        named = found["uri"] is not None and step["index"] is None and steps
+        space = _unescaped(found["uri"]) if named else int(step["index"] or 0)
+        steps.append((space, re.sub(r"&(.)", r"\1", step["name"], flags=re.DOTALL)))
+    return Path(tuple(steps))
+
+
+def notifier_of(text: str) -> Where:
+    """Return the object whose events `text` asks for; `ConfigError` otherwise."""
+    if text.strip() == "server":
+        return Address(ua.ObjectIds.Server, 0)
+    return parse_where(text)
 
 
 def parse_address(text: str) -> Address:
@@ -90,6 +194,15 @@ def text_of(node: ua.NodeId, namespaces: Sequence[str]) -> str:
     elif index:
         prefix = f"ns={index};"
     return prefix + identifier_text(node.Identifier)
+
+
+def uri_text(text: str, namespaces: Sequence[str]) -> str:
+    """Return the text of a node id with the namespace's name for its number."""
+    found = _FORM.fullmatch(text)
+    index = int(found["index"] or 0) if found else 0
+    if found is None or not 0 < index < len(namespaces):
+        return text
+    return f"nsu={_escaped(namespaces[index])};{found['sort']}={found['text']}"
 
 
 def identifier_text(identifier: int | str | bytes | UUID) -> str:

@@ -17,7 +17,8 @@ from asyncua.crypto.security_policies import (
 )
 from pydantic import BaseModel, Field, PrivateAttr, SecretStr, model_validator
 
-from lineshaft.core.errors import Refused
+from lineshaft.core.errors import ConfigError, Refused
+from lineshaft.network.drivers.opcua.address import notifier_of
 
 _SUBJECT_ALTERNATIVE_NAME = "2.5.29.17"
 _LONGEST_INTERVAL_S, _LARGEST_QUEUE = 60.0, 10_000
@@ -56,6 +57,23 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         description="Changes of one point that the server keeps until it sends them; "
         "the oldest is lost first, and the reading after the gap says so.",
     )
+    events: tuple[str, ...] = Field(
+        default=(),
+        description="Objects whose events and alarms are heard, by node id or path; "
+        '"server" is the Server object, which tells all of them.',
+    )
+    warning_from: int = Field(
+        default=334,
+        ge=1,
+        le=1001,
+        description="Events of this severity (1 to 1000) or more are warnings.",
+    )
+    error_from: int = Field(
+        default=667,
+        ge=1,
+        le=1001,
+        description="Events of this severity (1 to 1000) or more are errors.",
+    )
     security: Security = Field(
         default=Security.NONE,
         description="none, sign or sign-and-encrypt (Basic256Sha256).",
@@ -71,6 +89,14 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         description="The server's certificate, which is trusted; no other is.",
     )
     user: str = Field(default="", description="User name; empty for anonymous.")
+    user_certificate: Path | None = Field(
+        default=None,
+        description="The user's certificate, a PEM or DER file, instead of a password.",
+    )
+    user_private_key: Path | None = Field(
+        default=None,
+        description="The key of the user's certificate, a PEM or DER file.",
+    )
     password: SecretStr = Field(
         default=SecretStr(""), description="Password of the user."
     )
@@ -99,6 +125,8 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
             )
         if where.username or where.password:
             raise ValueError("url must not hold a password; use user and password")
+        self._check_events()
+        self._check_user()
         if self.security is not Security.NONE:
             missing = [name for name in _FILES if getattr(self, name) is None]
             if missing:
@@ -111,6 +139,29 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
                 "allow_plain_password = true if others on the network may read it"
             )
         return self
+
+    def _check_user(self) -> None:
+        pair = (self.user_certificate, self.user_private_key)
+        if pair == (None, None):
+            return
+        if None in pair:
+            raise ValueError("user_certificate and user_private_key need each other")
+        if self.user:
+            raise ValueError("a user has a password or a certificate, not both")
+        if self.security is Security.NONE:
+            raise ValueError(
+                "user_certificate needs security = 'sign' or 'sign-and-encrypt', for "
+                "what it signs comes from the server's certificate"
+            )
+
+    def _check_events(self) -> None:
+        if self.warning_from > self.error_from:
+            raise ValueError("warning_from must not be more than error_from")
+        for address in self.events:
+            try:
+                notifier_of(address)
+            except ConfigError as error:
+                raise ValueError(f"events: {error}") from error
 
     def password_text(self) -> str | None:
         """Return the password to send, if there is a user."""
@@ -157,6 +208,29 @@ async def secure(client: Client, settings: Settings) -> None:
         raise Refused(
             f"certificate, private_key or server_certificate of {settings.url} cannot "
             f"be used: {error}; each has to be a PEM or DER file"
+        ) from error
+
+
+async def user_of(
+    client: Client, settings: Settings
+) -> uacrypto.x509.Certificate | None:
+    """Return the user's certificate and give the client its key, if there is one.
+
+    `Refused` names a file that is no use.
+    """
+    if settings.user_certificate is None or settings.user_private_key is None:
+        return None
+    ours = _load("user_certificate", settings.user_certificate)
+    key = _load("user_private_key", settings.user_private_key)
+    try:
+        client.user_private_key = await uacrypto.load_private_key(
+            key.path_or_content, None, key.extension
+        )
+        return await uacrypto.load_certificate(ours.path_or_content, ours.extension)
+    except (ValueError, TypeError) as error:
+        raise Refused(
+            f"user_certificate or user_private_key of {settings.url} cannot be used: "
+            f"{error}; each has to be a PEM or DER file"
         ) from error
 
 

@@ -20,10 +20,14 @@ from asyncua.ua.ua_binary import struct_from_binary
 
 from lineshaft.core.errors import LineshaftError, Refused, Unreachable
 from lineshaft.core.process.tasks import beside
-from lineshaft.core.reading import Status, bad
-from lineshaft.network.drivers.opcua.address import Address
-from lineshaft.network.drivers.opcua.codec import Malformed, decode_values, name_of
-from lineshaft.network.drivers.opcua.security import Settings, check_password, secure
+from lineshaft.network.drivers.opcua.security import (
+    Settings,
+    check_password,
+    secure,
+    user_of,
+)
+from lineshaft.network.drivers.opcua.wire.messages import decode_values
+from lineshaft.network.drivers.opcua.wire.values import Malformed, name_of
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -61,12 +65,21 @@ _NOT_WITH_THIS_SECURITY = {
     _CODES.BadCertificateRevoked,
     _CODES.BadApplicationSignatureInvalid,
 }
+SERVER_IS_GONE = {
+    _CODES.BadSessionIdInvalid,
+    _CODES.BadSessionClosed,
+    _CODES.BadSecureChannelClosed,
+    _CODES.BadServerHalted,
+    _CODES.BadShutdown,
+    _CODES.BadTimeout,
+}
 _STATE = ua.NodeId(ua.ObjectIds.Server_ServerStatus_State)
 _NAMESPACES = ua.NodeId(ua.ObjectIds.Server_NamespaceArray)
 _LIMITS = (
     ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
     ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse,
     ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
+    ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds,
 )
 
 
@@ -77,6 +90,7 @@ class Limits:
     read: int = _CAREFUL
     browse: int = _CAREFUL
     monitor: int = _CAREFUL
+    translate: int = _CAREFUL
 
 
 @contextmanager
@@ -88,7 +102,8 @@ def translated(url: str, action: str) -> Iterator[None]:
         raise _meaning(error.code, url, action) from error
     except TimeoutError as error:
         raise Unreachable(f"{url} did not answer in time ({action})") from error
-    except (OSError, ua.UaError, ValueError, struct.error) as error:
+    except (OSError, ua.UaError, ValueError, struct.error, AssertionError) as error:
+        # The library asserts that an answer is of the sort that was asked for.
         why = str(error) or type(error).__name__
         raise Unreachable(f"lost {url} ({action}): {why}") from error
 
@@ -108,6 +123,12 @@ def _meaning(code: int, url: str, action: str) -> LineshaftError:
     return Unreachable(f"{url} answered {name} ({action})")
 
 
+def said_no(error: LineshaftError) -> bool:
+    """Whether the server is there and does not do what it was asked."""
+    cause = error.__cause__
+    return isinstance(cause, ua.UaStatusCodeError) and cause.code not in SERVER_IS_GONE
+
+
 class Session:
     """A session that is open. Requests are made by `ask`, or by `services`."""
 
@@ -117,7 +138,6 @@ class Session:
         self.namespaces: tuple[str, ...] = ()
         self.limits = Limits()
         self._client = client
-        self._lacks = False
         self._renewed = time.monotonic()
 
     @property
@@ -153,13 +173,11 @@ class Session:
         # After connecting, the library has the time-out that the server chose.
         revised_s = self._client.session_timeout / 1000
         while True:
-            await asyncio.sleep(min(_WATCH_S, max(revised_s / 3, _SHORTEST_WATCH_S)))
+            # Often enough to renew a channel whose lifetime the server cut short, too.
+            channel_s = self._client.secure_channel_timeout / 1000
+            often_s = min(_WATCH_S, revised_s / 3, channel_s / 8)
+            await asyncio.sleep(max(often_s, _SHORTEST_WATCH_S))
             await self.read([value_of(_STATE)], "keeping the session alive")
-            if self._lacks and await self._namespaces_now() != self.namespaces:
-                raise Unreachable(
-                    f"{self.url} has new namespaces, and points that need them are "
-                    "looked up by connecting again"
-                )
 
     async def read(self, nodes: Sequence[ua.ReadValueId], action: str) -> bytes:
         """Read attributes in one call; return the bytes of the answer."""
@@ -170,7 +188,7 @@ class Session:
 
     async def explore(self) -> None:
         """Ask for the namespaces and the limits."""
-        self.namespaces = await self._namespaces_now()
+        self.namespaces = await self.namespaces_now()
         wanted = [value_of(ua.NodeId(number)) for number in _LIMITS]
         told = decode_values(await self.read(wanted, "reading its limits"), 0)
         sizes = [_CAREFUL] * len(_LIMITS)
@@ -179,7 +197,8 @@ class Session:
                 sizes[place] = min(value, 4 * _CAREFUL)
         self.limits = Limits(*sizes)
 
-    async def _namespaces_now(self) -> tuple[str, ...]:
+    async def namespaces_now(self) -> tuple[str, ...]:
+        """Return the names of the namespaces, in the order of their numbers."""
         request = ua.ReadRequest()
         request.Parameters.NodesToRead = [value_of(_NAMESPACES)]
         body = await self.ask(request, "reading its namespaces", self.timeout_s)
@@ -190,40 +209,14 @@ class Session:
             raise Unreachable(f"{self.url} does not tell its namespaces")
         return tuple(str(name) for name in names)
 
-    def locate(
-        self, addresses: Sequence[Address], first: Sequence[str]
-    ) -> list[ua.NodeId | Status]:
-        """Return the node of each address, or why there cannot be one.
-
-        `first` are the namespaces to which the numbers of `ns=` addresses belong. A
-        server may have numbered them anew since, and then the number that the
-        namespace has now is used.
-        """
-        nodes = [_node(address, self.namespaces, first) for address in addresses]
-        self._lacks = any(isinstance(node, Status) for node in nodes)
-        return nodes
-
-
-def _node(
-    address: Address, now: Sequence[str], first: Sequence[str]
-) -> ua.NodeId | Status:
-    uri = address.uri
-    if uri is None and address.index:
-        if address.index >= len(first):
-            return bad(f"the server has no namespace number {address.index}")
-        uri = first[address.index]
-    if uri is None:
-        return ua.NodeId(address.identifier, 0)
-    if uri not in now:
-        return bad(f"the server has no namespace {uri}")
-    return ua.NodeId(address.identifier, now.index(uri))
-
 
 def value_of(
-    node: ua.NodeId, attribute: ua.AttributeIds = ua.AttributeIds.Value
+    node: ua.NodeId,
+    attribute: ua.AttributeIds = ua.AttributeIds.Value,
+    part: str | None = None,
 ) -> ua.ReadValueId:
-    """Return what to ask for to get an attribute of a node."""
-    return ua.ReadValueId(NodeId=node, AttributeId=attribute)
+    """Return what to ask for to get an attribute of a node, or a part of an array."""
+    return ua.ReadValueId(NodeId=node, AttributeId=attribute, IndexRange=part)
 
 
 async def in_parts(
@@ -258,12 +251,13 @@ async def open_session(
     one, so that a session may be idle for as long as it likes.
     """
     # What it has to say reaches the user as a reason, once.
-    logging.getLogger("asyncua").setLevel(logging.CRITICAL)
+    logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)
     client = Client(settings.url, timeout=settings.timeout_s)
     client.name = client.description = "Lineshaft"
     client.product_uri = "urn:lineshaft"
     client.session_timeout = int(1000 * life_s)
     await secure(client, settings)
+    certificate = await user_of(client, settings)
     session = Session(client, settings.url, settings.timeout_s)
     try:
         with translated(settings.url, "connecting"):
@@ -276,6 +270,7 @@ async def open_session(
             await client.activate_session(
                 username=settings.user or None,
                 password=settings.password_text(),
+                certificate=certificate,
             )
         await session.explore()
         async with beside(session.keep()):

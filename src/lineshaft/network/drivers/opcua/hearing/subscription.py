@@ -8,36 +8,47 @@ a new one begins with the value of every point.
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from asyncua import ua
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_from_binary
 
 from lineshaft.core.errors import LineshaftError, Unreachable
-from lineshaft.core.point import Kind, Point
+from lineshaft.core.point import Point
 from lineshaft.core.process.tasks import beside
 from lineshaft.core.reading import Status, bad
 from lineshaft.network.device import Batch
-from lineshaft.network.drivers.opcua.codec import (
+from lineshaft.network.drivers.opcua.hearing.items import (
+    Wish,
+    create_items,
+    filter_was_refused,
+    request_of,
+)
+from lineshaft.network.drivers.opcua.places import Found, Place
+from lineshaft.network.drivers.opcua.security import Settings
+from lineshaft.network.drivers.opcua.session import Session, translated
+from lineshaft.network.drivers.opcua.wire.messages import (
     DATA_CHANGE,
+    EVENTS,
     STATUS_CHANGE,
     Published,
     decode_changes,
+    decode_events,
     decode_message,
     decode_published,
     decode_status_change,
-    name_of,
 )
-from lineshaft.network.drivers.opcua.security import Settings
-from lineshaft.network.drivers.opcua.session import Session, in_parts, translated
+from lineshaft.network.drivers.opcua.wire.values import Scalar, name_of
 
 OUTSTANDING = 6
 """Publish requests that are with the server at any time."""
 _MOST_WAITING = 32
 """Batches that wait to be heard; then the server's queues have to take over."""
+_MOST_EVENTS_WAITING = 1000
 _SHORTEST_KEEP_ALIVE_S = 1.0
 _LIFETIME_S = 60.0
 _MOST_SUBSCRIPTIONS = 100
@@ -46,63 +57,7 @@ _LOOKS_AGAIN_S = 30.0
 _LAST_SEQUENCE = 0xFFFF_FFFF
 _HALF = 0x8000_0000
 _CODES = ua.StatusCodes
-_REFUSED_FILTERS = {
-    _CODES.BadFilterNotAllowed,
-    _CODES.BadMonitoredItemFilterInvalid,
-    _CODES.BadMonitoredItemFilterUnsupported,
-    _CODES.BadDeadbandFilterInvalid,
-}
 _FULL = {_CODES.BadTooManyMonitoredItems, _CODES.BadOutOfMemory}
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A point as a server is asked for it."""
-
-    point: int
-    node: ua.NodeId
-    sampling_s: float
-    deadband: float = 0.0
-    """In raw units; 0 to hear every change."""
-
-    @classmethod
-    def of(cls, position: int, node: ua.NodeId, point: Point) -> "Wish":
-        """Return what to ask for so that `point` is served."""
-        numeric = point.type in {Kind.FLOAT, Kind.INT} and point.scale
-        deadband = point.deadband / abs(point.scale) if numeric else 0.0
-        return cls(position, node, point.period_s, deadband)
-
-    def without_filter(self) -> "Wish":
-        """Return the same, to hear every change."""
-        return replace(self, deadband=0.0)
-
-
-def filter_was_refused(code: int) -> bool:
-    """Whether a status code means that the item can be had, but not its filter."""
-    return code in _REFUSED_FILTERS
-
-
-def request_of(wish: Wish, queue_size: int) -> ua.MonitoredItemCreateRequest:
-    """Return the request that creates the item; its client handle is the point."""
-    asked = ua.MonitoringParameters(
-        ClientHandle=wish.point,
-        SamplingInterval=wish.sampling_s * 1000,
-        QueueSize=queue_size,
-        DiscardOldest=True,
-    )
-    if wish.deadband:
-        asked.Filter = ua.DataChangeFilter(
-            Trigger=ua.DataChangeTrigger.StatusValue,
-            DeadbandType=ua.DeadbandType.Absolute,
-            DeadbandValue=wish.deadband,
-        )
-    return ua.MonitoredItemCreateRequest(
-        ItemToMonitor=ua.ReadValueId(
-            NodeId=wish.node, AttributeId=ua.AttributeIds.Value
-        ),
-        MonitoringMode=ua.MonitoringMode.Reporting,
-        RequestedParameters=asked,
-    )
 
 
 def sequence_after(number: int) -> int:
@@ -137,24 +92,39 @@ class Subscriptions:
         self._waiting: asyncio.Queue[Batch | LineshaftError] = asyncio.Queue(
             _MOST_WAITING
         )
+        self._aside: deque[Batch] = deque()
+        self.events: asyncio.Queue[tuple[int, list[Scalar]]] = asyncio.Queue(
+            _MOST_EVENTS_WAITING
+        )
+        """Client handle and fields of each event that was heard."""
         self._in_order = asyncio.Lock()
         self._failed: LineshaftError | None = None
         self._unheard: list[Wish] = []
         self._looked_s = time.monotonic()
 
-    async def start(self, nodes: Sequence[ua.NodeId | Status]) -> None:
-        """Ask for every point; those that cannot be heard read as BAD."""
+    async def start(self, places: Sequence[Found]) -> int:
+        """Ask for every variable; those that cannot be heard read as BAD.
+
+        Return the number of the first subscription.
+        """
         wishes: list[Wish] = []
         gone = Batch()
-        for position, node in enumerate(nodes):
-            if isinstance(node, Status):
-                gone.add(position, None, time.time_ns() // 1000, node)
-            else:
-                wishes.append(Wish.of(position, node, self._points[position]))
-        await self._create_stream()
+        for position, place in enumerate(places):
+            if isinstance(place, Status):
+                gone.add(position, None, time.time_ns() // 1000, place)
+            elif isinstance(place, Place):
+                wishes.append(Wish.of(position, place, self._points[position]))
+        first = await self._create_stream()
         for batch in (gone, await self._hear(wishes)):
             if len(batch):
                 self._waiting.put_nowait(batch)
+        return first.id
+
+    def say(self, batch: Batch) -> None:
+        """Let `listen` yield this too, as soon as it can."""
+        self._aside.append(batch)
+        if self._waiting.empty():
+            self._waiting.put_nowait(Batch())
 
     async def publish(self) -> None:
         """Keep one publish request with the server until something fails."""
@@ -177,6 +147,8 @@ class Subscriptions:
                 continue
             if isinstance(said, LineshaftError):
                 raise said
+            while self._aside:
+                yield self._aside.popleft()
             if len(said):
                 yield said
                 resumed_s = time.monotonic()
@@ -263,6 +235,9 @@ class Subscriptions:
                 if batch.points and max(batch.points) >= len(self._points):
                     raise Unreachable(f"{self._session.url} sent what nobody asked for")
                 await self._waiting.put(batch)
+            elif encoding == EVENTS:
+                for event in decode_events(body, start, end):
+                    await self.events.put(event)
             elif encoding == STATUS_CHANGE:
                 name = name_of(decode_status_change(body, start))
                 raise Unreachable(
@@ -329,22 +304,8 @@ class Subscriptions:
         return codes
 
     async def _create_items(self, stream: Stream, wishes: Sequence[Wish]) -> list[int]:
-        async def create(part: Sequence[Wish]) -> list[int]:
-            request = ua.CreateMonitoredItemsRequest()
-            request.Parameters.SubscriptionId = stream.id
-            request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
-            request.Parameters.ItemsToCreate = [
-                request_of(wish, self._settings.queue_size) for wish in part
-            ]
-            action = "asking for points"
-            body = await self._session.ask(request, action, self._session.timeout_s)
-            with translated(self._session.url, action):
-                answer = struct_from_binary(
-                    ua.CreateMonitoredItemsResponse, Buffer(body)
-                )
-            return [result.StatusCode.value for result in answer.Results]
-
-        return await in_parts(wishes, self._session.limits.monitor, create)
+        asked = [request_of(wish, self._settings.queue_size) for wish in wishes]
+        return await create_items(self._session, stream.id, asked)
 
 
 def _is_old(stream: Stream, sequence: int) -> bool:
@@ -359,10 +320,13 @@ async def subscribe(
     session: Session,
     settings: Settings,
     points: Sequence[Point],
-    nodes: Sequence[ua.NodeId | Status],
-) -> AsyncIterator[Subscriptions]:
-    """Subscribe to every point; leaving the block ends the subscriptions."""
+    places: Sequence[Found],
+) -> AsyncIterator[tuple[Subscriptions, int]]:
+    """Subscribe to every point; leaving the block ends the subscriptions.
+
+    Yields them and the number of the first, to which events can be added.
+    """
     device = Subscriptions(session, settings, points)
-    await device.start(nodes)
+    first = await device.start(places)
     async with beside(*(device.publish() for _ in range(OUTSTANDING))):
-        yield device
+        yield device, first

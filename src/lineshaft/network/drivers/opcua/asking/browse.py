@@ -17,13 +17,13 @@ from lineshaft.core.point import Kind
 from lineshaft.core.reading import GOOD, Quality, Status, Value
 from lineshaft.network.device import Batch, Found
 from lineshaft.network.drivers.opcua.address import text_of
-from lineshaft.network.drivers.opcua.codec import decode_values
 from lineshaft.network.drivers.opcua.session import (
     Session,
     in_parts,
     translated,
     value_of,
 )
+from lineshaft.network.drivers.opcua.wire.messages import decode_values
 
 _ROOT = ua.NodeId(ua.ObjectIds.ObjectsFolder)
 _SERVER = ua.NodeId(ua.ObjectIds.Server)

@@ -1,0 +1,1 @@
+"""The bytes of OPC UA messages."""
