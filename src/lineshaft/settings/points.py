@@ -22,7 +22,10 @@ COLUMNS = (
     "period",
     "description",
     "writable",
+    "source_unit",
 )
+WRITTEN = COLUMNS[:-1]
+"""What `write_points` writes: the unit of a device that was looked at is kept."""
 REQUIRED = ("name", "address")
 _PERIOD = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -35,6 +38,8 @@ _YES_NO = {
     "0": False,
 }
 _FIELD_OF = {"period": "period_s"}
+_KINDS = {kind.value: kind for kind in Kind}
+_SOURCE_UNIT = "source_unit"
 
 
 @dataclass(slots=True)
@@ -78,7 +83,7 @@ def write_points(file: Path, points: list[Point]) -> None:
     """Write a point list in the form that `read_points` reads."""
     with file.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
-        writer.writerow(COLUMNS)
+        writer.writerow(WRITTEN)
         for point in points:
             writer.writerow(
                 [
@@ -160,11 +165,38 @@ def _take_row(
                 check_address(cell)
         except ConfigError as error:
             faults += [row.problem(column, text) for text in error.problems]
+    if _SOURCE_UNIT in values and not faults:
+        faults += _convert(row, values)
     if faults:
         found.problems += faults
         return
     found.points.append(Point(**values))  # type: ignore[arg-type]  # read by column
     found.lines.append(row.line)
+
+
+def _convert(row: _Row, values: dict[str, object]) -> list[str]:
+    """Let `scale` and `offset` lead to the plant's unit; return what is wrong.
+
+    The columns `scale` and `offset` lead from the raw value to the source unit; the
+    deadband is in the plant's unit already.
+    """
+    # It takes half a second to import, which most point lists do not need.
+    from lineshaft.settings.units import conversion  # noqa: PLC0415
+
+    source, unit = str(values.pop(_SOURCE_UNIT)), str(values.get("unit", ""))
+    if values.get("type", Kind.FLOAT) not in {Kind.FLOAT, Kind.INT}:
+        return [row.problem(_SOURCE_UNIT, "only a float or an int can be converted")]
+    if not unit:
+        text = "needs the column 'unit': what the plant sees"
+        return [row.problem(_SOURCE_UNIT, text)]
+    try:
+        factor, shift = conversion(source, unit)
+    except ConfigError as error:
+        return [row.problem(_SOURCE_UNIT, text) for text in error.problems]
+    scale, offset = values.get("scale", 1.0), values.get("offset", 0.0)
+    if isinstance(scale, float) and isinstance(offset, float):
+        values["scale"], values["offset"] = scale * factor, offset * factor + shift
+    return []
 
 
 def _text(cell: str) -> str:
@@ -211,13 +243,13 @@ def _period(cell: str) -> float:
 
 
 def _type(cell: str) -> Kind:
-    kinds = [kind.value for kind in Kind]
-    if cell.lower() not in kinds:
+    kind = _KINDS.get(cell) or _KINDS.get(cell.lower())
+    if kind is None:
         raise ConfigError(
             f"{cell!r} is not a type"
-            + (did_you_mean(cell, kinds) or f"; types are {', '.join(kinds)}")
+            + (did_you_mean(cell, list(_KINDS)) or f"; types are {', '.join(_KINDS)}")
         )
-    return Kind(cell.lower())
+    return kind
 
 
 def _yes_no(cell: str) -> bool:
@@ -237,4 +269,5 @@ _READ: dict[str, Callable[[str], object]] = {
     "period": _period,
     "description": _text,
     "writable": _yes_no,
+    _SOURCE_UNIT: _text,
 }

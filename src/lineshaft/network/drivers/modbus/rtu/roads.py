@@ -5,6 +5,7 @@ The only file that imports pyserial.
 
 import asyncio
 import os
+import select
 import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -113,12 +114,18 @@ class SerialRoad(_Ear):
         except OSError as error:
             data, reason = b"", error.strerror or str(error)
         else:
-            reason = "it was unplugged"
+            reason = ""
         if data:
             self.take(data)
-        else:
+        elif reason or self._is_hung_up():
+            # An empty read alone says only that somebody else has read it already.
             asyncio.get_running_loop().remove_reader(self._port.fileno())
-            self.lose(f"{self.where} is gone: {reason}")
+            self.lose(f"{self.where} is gone: {reason or 'it was unplugged'}")
+
+    def _is_hung_up(self) -> bool:
+        poll = select.poll()
+        poll.register(self._port.fileno(), 0)
+        return bool(poll.poll(0))
 
     @override
     def drain(self) -> bytes:
