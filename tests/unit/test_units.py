@@ -53,7 +53,7 @@ def test_a_value_keeps_its_meaning(
         ("Hz", "rad/s", "different things"),
         ("Kwh", "MJ", "did you mean 'kWh'"),
         ("dgF", "degC", "did you mean 'degF'"),
-        ("kg/hh", "t/h", "'hh' in 'kg/hh'; did you mean 'kg/h'"),
+        ("kg/hx", "t/h", "'hx' in 'kg/hx'; did you mean 'kg/h'"),
         ("dB", "1", "along a curve"),
         ("x" * 50, "m", "too long"),
         ("__class__", "m", "there is no unit"),

@@ -51,6 +51,8 @@ _SPELLINGS = {
     "rpm": "(1/minute)",
     "U/min": "(1/minute)",
     "Nm": "(newton*meter)",
+    "kNm": "(kilonewton*meter)",
+    "Ncm": "(newton*centimeter)",
     "Nm3": "normal_cubic_meter",
     "Nm³": "normal_cubic_meter",
     "gpm": "(gallon/minute)",

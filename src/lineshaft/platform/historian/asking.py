@@ -11,6 +11,7 @@ import numpy as np
 from lineshaft.core.bus import Asks
 from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.frame import Frame, decode_frame, encode_frame
+from lineshaft.core.message import read_msgpack
 from lineshaft.core.reading import Reading, Status, Value
 from lineshaft.core.series import Aggregate, Buckets, Format, Series
 
@@ -54,7 +55,6 @@ STARTS_WITHIN_S = 5.0
 Question = Last | Raw | InBuckets | Export
 _Row = tuple[str, Value | None, Status, int, str]
 _encoder = msgspec.msgpack.Encoder()
-_readings = msgspec.msgpack.Decoder(list[_Row])
 
 
 class _Buckets(msgspec.Struct, array_like=True):
@@ -80,7 +80,8 @@ def pack_readings(readings: list[Reading]) -> bytes:
 def unpack_readings(data: bytes) -> list[Reading]:
     """Return what `pack_readings` was given; `Refused` for anything else."""
     with _translated():
-        return [Reading(*row) for row in _readings.decode(data)]
+        rows = read_msgpack(data, list[_Row], "an answer of the historian")
+        return [Reading(*row) for row in rows]
 
 
 def pack_series(series: Series) -> bytes:
@@ -145,7 +146,7 @@ def _buckets_of(data: bytes) -> list[Buckets]:
                 for name, column in each.columns.items()
             },
         )
-        for each in msgspec.msgpack.decode(data, type=list[_Buckets])
+        for each in read_msgpack(data, list[_Buckets], "an answer of the historian")
     ]
 
 

@@ -12,8 +12,9 @@ from typing import TypeVar
 import msgspec
 
 from lineshaft.core.bus import Answer, Bus
-from lineshaft.core.errors import Refused, Unreachable
+from lineshaft.core.errors import Unreachable
 from lineshaft.core.health import EVERY_S, Health, State
+from lineshaft.core.message import read_msgpack
 from lineshaft.core.series import History
 from lineshaft.platform.historian import asking
 from lineshaft.platform.historian.answers.engine import Engine
@@ -159,10 +160,7 @@ class Historian:
 
 
 def _question(data: bytes, kind: type[Q]) -> Q:
-    try:
-        return msgspec.msgpack.decode(data, type=kind)
-    except msgspec.MsgspecError as error:
-        raise Refused(f"this is not a question to the historian: {error}") from error
+    return read_msgpack(data, kind, "a question to the historian")
 
 
 def _parts(data: bytes) -> list[bytes]:

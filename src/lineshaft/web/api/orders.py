@@ -8,6 +8,7 @@ import msgspec
 from lineshaft.core.bus import Asks
 from lineshaft.core.command import Command, Outcome, Verdict
 from lineshaft.core.errors import Refused, Unreachable
+from lineshaft.core.message import read_json
 from lineshaft.web.shapes import Write
 
 MARGIN_S = 2.0
@@ -34,4 +35,4 @@ async def carry_out(bus: Asks, device: str, wish: Write) -> Outcome:
         return Outcome(id=command.id, verdict=Verdict.UNKNOWN, reason=str(silence))
     except Refused as refusal:
         return Outcome(id=command.id, verdict=Verdict.REFUSED, reason=str(refusal))
-    return msgspec.json.decode(said, type=Outcome)
+    return read_json(said, Outcome, "the outcome of a command")

@@ -110,11 +110,11 @@ class Address:
 
 
 _SHAPE = re.compile(
-    r"(?:(?P<unit>\d+)/)?"
-    r"(?:(?P<area>[a-z]\w*):(?P<offset>0x[0-9a-f]+|\d+)|(?P<classic>\d+))"
-    r"(?::(?P<format>[a-z]+\d*)(?:\[(?P<length>\d+)\])?)?"
+    r"(?:(?P<unit>\d{1,9})/)?"
+    r"(?:(?P<area>[a-z]\w*):(?P<offset>0x[0-9a-f]{1,8}|\d{1,9})|(?P<classic>\d{1,9}))"
+    r"(?::(?P<format>[a-z]+\d*)(?:\[(?P<length>\d{1,9})\])?)?"
     r"(?::(?P<order>[a-z]+))?"
-    r"(?:\.(?P<bit>\d+))?",
+    r"(?:\.(?P<bit>\d{1,9}))?",
     re.ASCII,
 )
 _AREAS = {area.value: area for area in Area}
