@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from lineshaft.core.errors import ConfigError
@@ -37,7 +38,6 @@ _YES_NO = {
     "false": False,
     "0": False,
 }
-_FIELD_OF = {"period": "period_s"}
 _KINDS = {kind.value: kind for kind in Kind}
 _SOURCE_UNIT = "source_unit"
 
@@ -134,7 +134,7 @@ def _header(
     return None if faults else columns
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Row:
     file: Path
     line: int
@@ -160,7 +160,8 @@ def _take_row(
     for column, cell in zip(row.columns, row.cells, strict=False):
         try:
             if cell or column in REQUIRED:
-                values[_FIELD_OF.get(column, column)] = _READ[column](cell)
+                field_name, read = _READ[column]
+                values[field_name] = read(cell)
             if column == "address":
                 check_address(cell)
         except ConfigError as error:
@@ -258,16 +259,22 @@ def _yes_no(cell: str) -> bool:
     return _YES_NO[cell.lower()]
 
 
-_READ: dict[str, Callable[[str], object]] = {
-    "name": check_name,
-    "address": _address,
-    "type": _type,
-    "unit": _text,
-    "scale": _scale,
-    "offset": _number,
-    "deadband": _deadband,
-    "period": _period,
-    "description": _text,
-    "writable": _yes_no,
-    _SOURCE_UNIT: _text,
+def _once(read: Callable[[str], object]) -> Callable[[str], object]:
+    """Read each spelling once: columns other than names and places repeat a few."""
+    return lru_cache(maxsize=1024)(read)
+
+
+_READ: dict[str, tuple[str, Callable[[str], object]]] = {
+    "name": ("name", check_name),
+    "address": ("address", _address),
+    "type": ("type", _once(_type)),
+    "unit": ("unit", _text),
+    "scale": ("scale", _once(_scale)),
+    "offset": ("offset", _once(_number)),
+    "deadband": ("deadband", _once(_deadband)),
+    "period": ("period_s", _once(_period)),
+    "description": ("description", _text),
+    "writable": ("writable", _once(_yes_no)),
+    _SOURCE_UNIT: (_SOURCE_UNIT, _text),
 }
+"""The field of `Point` that a column fills, and what reads its cells."""
