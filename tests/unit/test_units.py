@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lineshaft.core.errors import ConfigError
+from lineshaft.network.commander import to_raw
 from lineshaft.settings.points import read_points
 from lineshaft.settings.units import conversion
 
@@ -89,6 +90,7 @@ def test_scale_and_offset_lead_through_the_source_unit(tmp_path: Path) -> None:
     assert not found.problems
     converted, plain = found.points
     assert 2020 * converted.scale + converted.offset == pytest.approx(100.0)
+    assert to_raw(converted, 100.0) == pytest.approx(2020)
     assert (converted.deadband, converted.unit) == (0.5, "degC")
     assert (plain.scale, plain.offset) == (2.0, 1.0)
 
