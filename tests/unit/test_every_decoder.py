@@ -198,6 +198,7 @@ SEEDS = [
     b'{"a": "\xff"}',
     b"\xff\xfe\x00",
     b"name,address,type\na/b,holding:1,float\na/c,x,flaot\n",
+    b'name,address\na/b,"x\n' + b"a/b,x\n" * 30_000,
     b'name,time,value\na/b,2024-01-01T00:00:00Z,1\n"a\n',
     b'[devices.x]\ndriver = "modbus"\npoints = "p.csv"\nhost = 5\n[web]\nport = "x"\n',
     b"nan", b"inf", b"1e999", b"9" * 400, b"-1", b"0x10", b"9" * 5000, b"\xd9\xa3",

@@ -69,7 +69,7 @@ def read_points(file: Path, check_address: Callable[[str], None]) -> PointList:
             "spreadsheet program"
         )
         return found
-    rows = _rows(text)
+    rows = _rows(file, text, found.problems)
     columns = _header(file, next(rows, (1, [])), found.problems)
     if columns is None:
         return found
@@ -101,12 +101,25 @@ def write_points(file: Path, points: list[Point]) -> None:
             )
 
 
-def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(
+    file: Path, text: str, problems: list[str]
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row with the line on which it ends."""
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    for cells in reader:
-        yield reader.line_num, [cell.strip() for cell in cells]
+    lines = io.StringIO(text, newline="")
+    # Strict: a quote that nobody closes would swallow all points that follow.
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    begins = 1
+    try:
+        for cells in reader:
+            yield reader.line_num, [cell.strip() for cell in cells]
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        problems.append(
+            f"{file}:{begins}: is not CSV from here on: {error}; look for a quote "
+            "that is not closed, and write two for one inside a text"
+        )
 
 
 def _header(
