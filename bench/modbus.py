@@ -26,7 +26,7 @@ MOST_US_PER_REQUEST = 250.0
 MOST_US_PER_READING = 4.0
 
 
-async def _read_for(device: driver.ModbusDevice, count: int, until_s: float) -> int:
+async def _read_for(device: driver.Opened, count: int, until_s: float) -> int:
     rounds, wanted = 0, range(count)
     while time.perf_counter() < until_s:
         batch = await device.read(wanted)

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from lineshaft.cli.verbs import app
-from lineshaft.core.codes import book
+from lineshaft.core.errors.codes import book
 from lineshaft.network import drivers
 from lineshaft.network.settings import DeviceSettings
 from lineshaft.settings import Settings

@@ -26,15 +26,14 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
 from lineshaft import settings
 from lineshaft.core.bus.nats import NatsBus, open_bus, without_password
 from lineshaft.core.bus.server import Listeners, serve
 from lineshaft.core.bus.watch import BusWatch
-from lineshaft.core.codes import Code
 from lineshaft.core.errors import ConfigError, Unreachable
+from lineshaft.core.errors.codes import Code
 from lineshaft.core.health import Health
+from lineshaft.core.message import read_json
 from lineshaft.core.name import did_you_mean
 from lineshaft.core.process.children import Keeper, Program
 from lineshaft.core.process.memory import give_back
@@ -295,7 +294,7 @@ async def _page(bus: NatsBus) -> str:
     """Wait until the page is served; return its address."""
     async with asyncio.timeout(READY_WITHIN_S):
         async for _, data in bus.overhear("status.web"):
-            url = msgspec.json.decode(data, type=Health).figures.get("url")
+            url = read_json(data, Health, "a sign of life").figures.get("url")
             if url:
                 return str(url)
     raise Unreachable("the web room does not start; see above")

@@ -17,7 +17,7 @@ from lineshaft.network.device import Batch, Reads, Writes
 from lineshaft.network.drivers.modbus import driver
 from lineshaft.network.drivers.modbus.address import parse_address
 from lineshaft.network.drivers.modbus.connection import open_connection
-from lineshaft.network.drivers.modbus.survey import RECHECK_S, Survey
+from lineshaft.network.drivers.modbus.polling.survey import RECHECK_S, Survey
 from support.modbus_peer import HOST, LibmodbusServer, open_server
 
 pytestmark = pytest.mark.peer("libmodbus-dev")
@@ -38,7 +38,7 @@ def points(*addresses: str) -> list[Point]:
 
 def connect(
     port: int, *addresses: str, **settings: object
-) -> AbstractAsyncContextManager[driver.ModbusDevice]:
+) -> AbstractAsyncContextManager[driver.Opened]:
     chosen = driver.Settings.model_validate(
         {"host": HOST, "port": port, "timeout_s": 5.0} | settings
     )

@@ -16,7 +16,7 @@ HOST = "127.0.0.1"
 
 def connect(
     port: int, address: str, timeout_s: float = 5.0
-) -> AbstractAsyncContextManager[driver.ModbusDevice]:
+) -> AbstractAsyncContextManager[driver.Opened]:
     settings = driver.Settings(host=HOST, port=port, timeout_s=timeout_s)
     return driver.connect(settings, [Point(name="plant/p", address=address)])
 

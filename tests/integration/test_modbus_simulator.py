@@ -47,7 +47,7 @@ def settings(port: int) -> driver.Settings:
     return driver.Settings(host=HOST, port=port, timeout_s=10.0)
 
 
-async def read_all(device: driver.ModbusDevice) -> dict[str, Value]:
+async def read_all(device: driver.Opened) -> dict[str, Value]:
     batch = await device.read(range(len(POINTS)))
     assert {status.quality for status in batch.statuses} == {Quality.GOOD}
     values: dict[str, Value] = {}
@@ -126,7 +126,7 @@ async def test_an_open_relay_stops_the_load_and_the_counter() -> None:
 
 
 async def _until(
-    device: driver.ModbusDevice, is_so: Callable[[dict[str, Value]], bool]
+    device: driver.Opened, is_so: Callable[[dict[str, Value]], bool]
 ) -> dict[str, Value]:
     async with asyncio.timeout(PATIENCE_S):
         while True:

@@ -1,7 +1,11 @@
-/* A Modbus TCP server on libmodbus, for tests: an implementation of the protocol that
+/* A Modbus server on libmodbus, for tests: an implementation of the protocol that
  * shares nothing with ours. Units 0 to 7 have 2,000 of each kind, all zero.
  *
- *   libmodbus_server [PORT]        prints the port, then obeys lines on standard input:
+ *   libmodbus_server [PORT]        Modbus TCP; prints the port
+ *   libmodbus_server rtu TTY...    Modbus RTU; unit 1 on the first terminal, unit 2 on
+ *                                  the second, and so on; prints how many
+ *
+ * Then it obeys lines on standard input:
  *
  *   set UNIT AREA OFFSET WORD      c coil, d discrete, i input, h holding
  *   get UNIT AREA OFFSET           prints the word
@@ -28,12 +32,13 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
-enum { UNITS = 8, SIZE = 2000, AREAS = 4, HEADER = 7 };
+enum { UNITS = 8, SIZE = 2000, AREAS = 4 };
 
 static modbus_mapping_t *unit_map[UNITS];
 static unsigned char is_bad[UNITS][AREAS][SIZE];
 static int refusal[UNITS], is_mute[UNITS], requests[UNITS];
 static int most = 125, without, widest;
+static int header = 7; /* bytes before the function: 7 in TCP, 1 in RTU */
 
 static int area_of(char letter) {
     const char *letters = "cdih", *found = strchr(letters, letter);
@@ -130,11 +135,27 @@ static void obey(const char *line) {
     fflush(stdout);
 }
 
+/* Obey what came on standard input; return 0 when it has ended. */
+static int take_orders(char *pending, size_t room, size_t *held) {
+    ssize_t got = read(STDIN_FILENO, pending + *held, room - *held - 1);
+    char *end;
+    if (got <= 0) return 0;
+    *held += (size_t)got;
+    pending[*held] = 0;
+    while ((end = strchr(pending, '\n'))) {
+        *end = 0;
+        obey(pending);
+        *held -= (size_t)(end + 1 - pending);
+        memmove(pending, end + 1, *held + 1);
+    }
+    return 1;
+}
+
 /* Return the exception that the settings above demand, or 0. */
 static int objection(int unit, const uint8_t *query) {
-    int function = query[HEADER];
-    int offset = query[HEADER + 1] << 8 | query[HEADER + 2];
-    int count = query[HEADER + 3] << 8 | query[HEADER + 4];
+    int function = query[header];
+    int offset = query[header + 1] << 8 | query[header + 2];
+    int count = query[header + 3] << 8 | query[header + 4];
     int area = area_of_function(function);
     if (function == 5 || function == 6 || function == 22) count = 1;
     if (count > widest) widest = count;
@@ -146,16 +167,53 @@ static int objection(int unit, const uint8_t *query) {
     return 0;
 }
 
-static void answer(modbus_t *ctx, const uint8_t *query, int length) {
-    int unit = query[HEADER - 1], code;
+static void answer(modbus_t *ctx, const uint8_t *query, int length, int unit) {
+    int code;
     if (unit >= UNITS) return;
     requests[unit]++;
     if (is_mute[unit]) return;
-    modbus_set_slave(ctx, unit);
+    if (header > 1) modbus_set_slave(ctx, unit);
     if ((code = objection(unit, query)))
         modbus_reply_exception(ctx, query, (unsigned)code);
     else
         modbus_reply(ctx, query, length, unit_map[unit]);
+}
+
+/* Serve one unit per terminal: libmodbus answers for one unit per context. */
+static int serve_rtu(int count, char **names, char *pending, size_t room) {
+    modbus_t *line[UNITS];
+    size_t held = 0;
+    header = 1;
+    for (int unit = 1; unit <= count; unit++) {
+        line[unit] = modbus_new_rtu(names[unit - 1], 115200, 'N', 8, 1);
+        modbus_set_slave(line[unit], unit);
+        if (modbus_connect(line[unit]) < 0) {
+            fprintf(stderr, "cannot open: %s\n", modbus_strerror(errno));
+            return 1;
+        }
+    }
+    printf("%d\n", count);
+    fflush(stdout);
+    for (;;) {
+        fd_set ready;
+        int highest = STDIN_FILENO;
+        FD_ZERO(&ready);
+        FD_SET(STDIN_FILENO, &ready);
+        for (int unit = 1; unit <= count; unit++) {
+            int fd = modbus_get_socket(line[unit]);
+            FD_SET(fd, &ready);
+            if (fd > highest) highest = fd;
+        }
+        if (select(highest + 1, &ready, NULL, NULL, NULL) < 0) return 1;
+        if (FD_ISSET(STDIN_FILENO, &ready) && !take_orders(pending, room, &held)) return 0;
+        for (int unit = 1; unit <= count; unit++) {
+            uint8_t query[MODBUS_RTU_MAX_ADU_LENGTH];
+            int length;
+            if (!FD_ISSET(modbus_get_socket(line[unit]), &ready)) continue;
+            length = modbus_receive(line[unit], query);
+            if (length > 0) answer(line[unit], query, length, unit);
+        }
+    }
 }
 
 int main(int argc, char **argv) {
@@ -170,6 +228,7 @@ int main(int argc, char **argv) {
 
     for (int unit = 0; unit < UNITS; unit++)
         unit_map[unit] = modbus_mapping_new(SIZE, SIZE, SIZE, SIZE);
+    if (argc > 2) return serve_rtu(argc - 2, argv + 2, pending, sizeof pending);
     if ((listener = modbus_tcp_listen(ctx, 32)) < 0) {
         fprintf(stderr, "cannot listen: %s\n", modbus_strerror(errno));
         return 1;
@@ -187,17 +246,7 @@ int main(int argc, char **argv) {
         for (int fd = 0; fd <= highest; fd++) {
             if (!FD_ISSET(fd, &ready)) continue;
             if (fd == STDIN_FILENO) {
-                ssize_t got = read(fd, pending + held, sizeof pending - held - 1);
-                char *end;
-                if (got <= 0) return 0;
-                held += (size_t)got;
-                pending[held] = 0;
-                while ((end = strchr(pending, '\n'))) {
-                    *end = 0;
-                    obey(pending);
-                    held -= (size_t)(end + 1 - pending);
-                    memmove(pending, end + 1, held + 1);
-                }
+                if (!take_orders(pending, sizeof pending, &held)) return 0;
             } else if (fd == listener) {
                 int fresh = accept(listener, NULL, NULL);
                 if (fresh < 0) continue;
@@ -208,7 +257,7 @@ int main(int argc, char **argv) {
                 int length;
                 modbus_set_socket(ctx, fd);
                 length = modbus_receive(ctx, query);
-                if (length > 0) answer(ctx, query, length);
+                if (length > 0) answer(ctx, query, length, query[header - 1]);
                 else if (length < 0) {
                     close(fd);
                     FD_CLR(fd, &watched);

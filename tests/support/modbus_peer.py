@@ -1,4 +1,4 @@
-"""A Modbus TCP server on libmodbus (C), which shares nothing with our driver."""
+"""A Modbus server on libmodbus (C), which shares nothing with our driver."""
 
 import asyncio
 import hashlib
@@ -6,7 +6,7 @@ import os
 import subprocess
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -57,16 +57,21 @@ def build_server() -> Path:
 class LibmodbusServer:
     """The server process, and what is inside it."""
 
-    def __init__(self) -> None:
+    def __init__(self, terminals: Sequence[str] = ()) -> None:
         self.port = 0
+        self._terminals = terminals
+        """Where its units 1, 2 ... are, if it speaks RTU."""
         self._process: Process | None = None
 
     async def start(self) -> None:
         """Start it, at the port that it had before if there was one."""
         self._process = await asyncio.create_subprocess_exec(
-            build_server(), str(self.port), stdin=PIPE, stdout=PIPE, stderr=DEVNULL
+            build_server(), *self._arguments(), stdin=PIPE, stdout=PIPE, stderr=DEVNULL
         )
         self.port = int(await self._line())
+
+    def _arguments(self) -> list[str]:
+        return ["rtu", *self._terminals] if self._terminals else [str(self.port)]
 
     async def stop(self) -> None:
         """Kill it."""
@@ -109,9 +114,9 @@ class LibmodbusServer:
 
 
 @asynccontextmanager
-async def open_server() -> AsyncIterator[LibmodbusServer]:
+async def open_server(terminals: Sequence[str] = ()) -> AsyncIterator[LibmodbusServer]:
     """Run a server; leaving the block kills it."""
-    server = LibmodbusServer()
+    server = LibmodbusServer(terminals)
     try:
         await server.start()
         yield server

@@ -184,6 +184,10 @@ def test_addresses_mean_protocol_host_port_and_settings() -> None:
         "modbus://h?first=-1",
         "modbus://h?form=input",
         "modbus://h?area=colour",
+        "modbus-rtu://",
+        "modbus-rtu://host/dev/ttyUSB0",
+        "modbus-rtu:///dev/ttyUSB0?unit=one&bud=9600",
+        "modbus-rtu-tcp://",
     ],
 )
 def test_what_is_no_address_is_answered_with_one(address: str) -> None:
@@ -204,3 +208,20 @@ def test_random_text_is_an_address_or_a_wrong_one(text: str) -> None:
 def test_wrong_settings_in_an_address_are_told_by_name() -> None:
     with pytest.raises(ConfigError, match="unit: "):
         open_settings(parse("modbus://h/999"))
+
+
+def test_an_address_of_a_serial_line_holds_what_its_table_needs() -> None:
+    target = parse("modbus-rtu:///dev/ttyUSB0?unit=3&baud=9600&parity=none&last=5")
+    assert (target.protocol, target.where) == ("modbus", "/dev/ttyUSB0")
+    line = {"serial": "/dev/ttyUSB0", "unit": 3, "baud": 9600, "parity": "none"}
+    assert target.settings == line
+    assert (target.area, target.registers) == ("holding", (0, 5))
+    _, settings = open_settings(target)
+    assert settings.model_dump()["parity"] == "none"
+
+
+def test_an_address_of_a_device_server_asks_for_rtu_frames() -> None:
+    target = parse("modbus-rtu-tcp://10.0.0.7:4001/2")
+    assert (target.host, target.port) == ("10.0.0.7", 4001)
+    assert target.settings["framing"] == "rtu"
+    assert target.settings["unit"] == 2

@@ -9,7 +9,6 @@ import pytest
 
 import lineshaft
 from lineshaft.cli.verbs import execute
-from lineshaft.core.codes import Code, book, code_at, code_of_reason
 from lineshaft.core.errors import (
     ConfigError,
     Denied,
@@ -18,6 +17,7 @@ from lineshaft.core.errors import (
     Refused,
     Unreachable,
 )
+from lineshaft.core.errors.codes import Code, book, code_at, code_of_reason
 from lineshaft.core.name import check_name
 from lineshaft.network.drivers.modbus.connection import exception_text
 from lineshaft.settings.toml import read_toml

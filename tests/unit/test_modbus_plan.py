@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lineshaft.network.drivers.modbus.address import Area
-from lineshaft.network.drivers.modbus.plan import (
+from lineshaft.network.drivers.modbus.polling.plan import (
     Block,
     Fence,
     Limits,
@@ -11,7 +11,7 @@ from lineshaft.network.drivers.modbus.plan import (
     divide,
     plan,
 )
-from lineshaft.network.drivers.modbus.survey import RECHECK_S, Survey
+from lineshaft.network.drivers.modbus.polling.survey import RECHECK_S, Survey
 
 LIMITS = Limits(max_registers=125, max_bits=2000, max_gap=16)
 

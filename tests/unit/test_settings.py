@@ -201,3 +201,17 @@ def test_many_points_are_checked_at_a_row_s_pace_not_a_file_s(tmp_path: Path) ->
 
     seconds(1000)
     assert seconds(20_000) < 100 * max(seconds(1000), 0.001)
+
+
+@pytest.mark.parametrize("rows", [3, 20_000])
+def test_a_quote_that_is_not_closed_swallows_no_points_in_silence(
+    tmp_path: Path, rows: int
+) -> None:
+    file = tmp_path / "p.csv"
+    good = "".join(f"a/p{place},x,text\n" for place in range(rows))
+    text = f'name,address,description\na/b,x,text\na/c,x,"open\n{good}'
+    file.write_text(text, "utf-8")
+    found = read_points(file, lambda _: None)
+    [told] = found.problems
+    assert told.startswith(f"{file}:3: is not CSV from here on: ")
+    assert "quote" in told

@@ -1,8 +1,8 @@
 """explain: what a code means, from the book in the package, without a network."""
 
 from lineshaft.cli import screen
-from lineshaft.core.codes import Entry, book, code_of_reason
 from lineshaft.core.errors import NotFound
+from lineshaft.core.errors.codes import Entry, book, code_of_reason
 
 
 def explain(asked: str, *, as_json: bool) -> None:

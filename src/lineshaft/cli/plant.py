@@ -50,7 +50,7 @@ def find(data: Path) -> Running:
     )
     try:
         running = Running(**json.loads((data / "running.json").read_text("utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise nothing from error
     try:
         os.kill(running.pid, 0)

@@ -8,6 +8,7 @@ import msgspec
 
 from lineshaft.core.bus import Asks
 from lineshaft.core.errors import Refused, Unreachable
+from lineshaft.core.message import read_json
 from lineshaft.core.reading import Value
 
 MARGIN_S = 2.0
@@ -67,4 +68,4 @@ async def carry_out(
         return Outcome(id=number, verdict=Verdict.UNKNOWN, reason=str(silence))
     except Refused as refusal:
         return Outcome(id=number, verdict=Verdict.REFUSED, reason=str(refusal))
-    return msgspec.json.decode(said, type=Outcome)
+    return read_json(said, Outcome, "the outcome of a command")

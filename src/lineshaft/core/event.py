@@ -5,6 +5,8 @@ from enum import StrEnum
 
 import msgspec
 
+from lineshaft.core.message import read_json
+
 
 class Severity(StrEnum):
     """How much attention an event deserves."""
@@ -36,5 +38,5 @@ def encode_event(event: Event) -> bytes:
 
 
 def decode_event(data: bytes) -> Event:
-    """Return the event that `encode_event` wrote."""
-    return msgspec.json.decode(data, type=Event)
+    """Return the event that `encode_event` wrote; `Refused` for anything else."""
+    return read_json(data, Event, "an event")

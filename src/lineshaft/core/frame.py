@@ -220,7 +220,12 @@ def decode_frame(data: bytes) -> Frame:
     """Return the frame whose wire form `data` is; `Refused` for anything else."""
     try:
         wire = _decoder.decode(_unpack(data))
-    except (zstandard.ZstdError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (
+        zstandard.ZstdError,
+        msgspec.MsgspecError,
+        UnicodeDecodeError,
+        RecursionError,
+    ) as error:
         raise Refused(f"this is not a frame: {error}") from error
     if wire.version != _VERSION:
         raise Refused(f"frame version {wire.version} is unknown, this is {_VERSION}")

@@ -22,11 +22,14 @@ from lineshaft.core.errors import ConfigError, NotFound
 FEWEST_SEGMENTS, MOST_SEGMENTS = 2, 8
 LONGEST = 255
 _SEGMENT = re.compile(r"[\w-]+")
+_NAME = re.compile(rf"[\w-]+(?:/[\w-]+){{{FEWEST_SEGMENTS - 1},{MOST_SEGMENTS - 1}}}")
 _PATTERN_SEGMENT = re.compile(r"[\w*-]+")
 
 
 def check_name(text: str) -> str:
     """Return `text` when it is a name; `ConfigError` says what is wrong with it."""
+    if len(text) <= LONGEST and _NAME.fullmatch(text):
+        return text
     segments = text.split("/")
     if not FEWEST_SEGMENTS <= len(segments) <= MOST_SEGMENTS:
         raise ConfigError(

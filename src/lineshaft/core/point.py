@@ -14,7 +14,7 @@ class Kind(StrEnum):
     STRING = "string"
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True):
+class Point(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One row of a point list."""
 
     name: str

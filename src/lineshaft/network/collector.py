@@ -17,8 +17,8 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
-from lineshaft.core.codes import Code
 from lineshaft.core.errors import Denied, NotFound, Refused, Unreachable
+from lineshaft.core.errors.codes import Code
 from lineshaft.core.event import Event, Severity
 from lineshaft.core.frame import Columns
 from lineshaft.core.health import EVERY_S, Health, State

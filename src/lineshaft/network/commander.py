@@ -15,6 +15,7 @@ from lineshaft.core.bus import Asks
 from lineshaft.core.command import Command, Outcome, Verdict
 from lineshaft.core.errors import LineshaftError, Refused, Unreachable
 from lineshaft.core.event import Event, Severity
+from lineshaft.core.message import read_json
 from lineshaft.core.point import Kind, Point
 from lineshaft.core.reading import Value
 from lineshaft.network.device import Device, Writes
@@ -75,10 +76,7 @@ class Commander:
             await asyncio.Event().wait()
 
     async def _answer(self, data: bytes) -> AsyncIterator[bytes]:
-        try:
-            command = msgspec.json.decode(data, type=Command)
-        except msgspec.MsgspecError as error:
-            raise Refused(f"this is not a command: {error}") from error
+        command = read_json(data, Command, "a command")
         # One after the other: two writes to a device must not race.
         async with self._lock:
             outcome = self._done.get(command.id)

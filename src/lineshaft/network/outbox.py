@@ -14,8 +14,8 @@ from typing import Protocol
 import msgspec
 
 from lineshaft.core.bus import Publishes
-from lineshaft.core.codes import Code
 from lineshaft.core.errors import ConfigError, Refused, Unreachable
+from lineshaft.core.errors.codes import Code
 from lineshaft.core.event import Event, Severity, encode_event
 from lineshaft.core.health import EVERY_S, Health, State
 from lineshaft.core.health.meaning import Meaning, counter, gauge

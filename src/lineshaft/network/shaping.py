@@ -181,11 +181,18 @@ class Shaper:
         if not len(rows):
             return
         numbers = columns.bits[rows].view(np.float64)
-        numbers = numbers * self._scale[point[rows]] + self._offset[point[rows]]
+        # What scaling makes too large for a float is told as bad below.
+        with np.errstate(over="ignore", invalid="ignore"):
+            numbers = numbers * self._scale[point[rows]] + self._offset[point[rows]]
         columns.bits[rows] = numbers.view(np.int64)
         rounded = np.rint(numbers)
-        whole = self._wanted[point[rows]] == KIND_INT
-        near = np.abs(numbers - rounded) <= 1e-9 * np.maximum(1.0, np.abs(numbers))
+        finite = np.isfinite(numbers)
+        for row, number in zip(rows[~finite], numbers[~finite], strict=True):
+            self._spoil(columns, int(row), float(number))
+        whole = finite & (self._wanted[point[rows]] == KIND_INT)
+        with np.errstate(invalid="ignore"):
+            off = np.abs(numbers - rounded)
+        near = off <= 1e-9 * np.maximum(1.0, np.abs(numbers))
         fits = near & (np.abs(numbers) < _EXACT)
         columns.bits[rows[whole & fits]] = rounded[whole & fits].astype(np.int64)
         columns.kind[rows[whole & fits]] = KIND_INT

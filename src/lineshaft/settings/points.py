@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from lineshaft.core.errors import ConfigError
@@ -22,7 +23,10 @@ COLUMNS = (
     "period",
     "description",
     "writable",
+    "source_unit",
 )
+WRITTEN = COLUMNS[:-1]
+"""What `write_points` writes: the unit of a device that was looked at is kept."""
 REQUIRED = ("name", "address")
 _PERIOD = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -34,7 +38,8 @@ _YES_NO = {
     "false": False,
     "0": False,
 }
-_FIELD_OF = {"period": "period_s"}
+_KINDS = {kind.value: kind for kind in Kind}
+_SOURCE_UNIT = "source_unit"
 
 
 @dataclass(slots=True)
@@ -64,7 +69,7 @@ def read_points(file: Path, check_address: Callable[[str], None]) -> PointList:
             "spreadsheet program"
         )
         return found
-    rows = _rows(text)
+    rows = _rows(file, text, found.problems)
     columns = _header(file, next(rows, (1, [])), found.problems)
     if columns is None:
         return found
@@ -78,7 +83,7 @@ def write_points(file: Path, points: list[Point]) -> None:
     """Write a point list in the form that `read_points` reads."""
     with file.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
-        writer.writerow(COLUMNS)
+        writer.writerow(WRITTEN)
         for point in points:
             writer.writerow(
                 [
@@ -96,12 +101,25 @@ def write_points(file: Path, points: list[Point]) -> None:
             )
 
 
-def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(
+    file: Path, text: str, problems: list[str]
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row with the line on which it ends."""
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    for cells in reader:
-        yield reader.line_num, [cell.strip() for cell in cells]
+    lines = io.StringIO(text, newline="")
+    # Strict: a quote that nobody closes would swallow all points that follow.
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    begins = 1
+    try:
+        for cells in reader:
+            yield reader.line_num, [cell.strip() for cell in cells]
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        problems.append(
+            f"{file}:{begins}: is not CSV from here on: {error}; look for a quote "
+            "that is not closed, and write two for one inside a text"
+        )
 
 
 def _header(
@@ -129,7 +147,7 @@ def _header(
     return None if faults else columns
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Row:
     file: Path
     line: int
@@ -155,16 +173,44 @@ def _take_row(
     for column, cell in zip(row.columns, row.cells, strict=False):
         try:
             if cell or column in REQUIRED:
-                values[_FIELD_OF.get(column, column)] = _READ[column](cell)
+                field_name, read = _READ[column]
+                values[field_name] = read(cell)
             if column == "address":
                 check_address(cell)
         except ConfigError as error:
             faults += [row.problem(column, text) for text in error.problems]
+    if _SOURCE_UNIT in values and not faults:
+        faults += _convert(row, values)
     if faults:
         found.problems += faults
         return
     found.points.append(Point(**values))  # type: ignore[arg-type]  # read by column
     found.lines.append(row.line)
+
+
+def _convert(row: _Row, values: dict[str, object]) -> list[str]:
+    """Let `scale` and `offset` lead to the plant's unit; return what is wrong.
+
+    The columns `scale` and `offset` lead from the raw value to the source unit; the
+    deadband is in the plant's unit already.
+    """
+    # It takes half a second to import, which most point lists do not need.
+    from lineshaft.settings.units import conversion  # noqa: PLC0415
+
+    source, unit = str(values.pop(_SOURCE_UNIT)), str(values.get("unit", ""))
+    if values.get("type", Kind.FLOAT) not in {Kind.FLOAT, Kind.INT}:
+        return [row.problem(_SOURCE_UNIT, "only a float or an int can be converted")]
+    if not unit:
+        text = "needs the column 'unit': what the plant sees"
+        return [row.problem(_SOURCE_UNIT, text)]
+    try:
+        factor, shift = conversion(source, unit)
+    except ConfigError as error:
+        return [row.problem(_SOURCE_UNIT, text) for text in error.problems]
+    scale, offset = values.get("scale", 1.0), values.get("offset", 0.0)
+    if isinstance(scale, float) and isinstance(offset, float):
+        values["scale"], values["offset"] = scale * factor, offset * factor + shift
+    return []
 
 
 def _text(cell: str) -> str:
@@ -211,13 +257,13 @@ def _period(cell: str) -> float:
 
 
 def _type(cell: str) -> Kind:
-    kinds = [kind.value for kind in Kind]
-    if cell.lower() not in kinds:
+    kind = _KINDS.get(cell) or _KINDS.get(cell.lower())
+    if kind is None:
         raise ConfigError(
             f"{cell!r} is not a type"
-            + (did_you_mean(cell, kinds) or f"; types are {', '.join(kinds)}")
+            + (did_you_mean(cell, list(_KINDS)) or f"; types are {', '.join(_KINDS)}")
         )
-    return Kind(cell.lower())
+    return kind
 
 
 def _yes_no(cell: str) -> bool:
@@ -226,15 +272,22 @@ def _yes_no(cell: str) -> bool:
     return _YES_NO[cell.lower()]
 
 
-_READ: dict[str, Callable[[str], object]] = {
-    "name": check_name,
-    "address": _address,
-    "type": _type,
-    "unit": _text,
-    "scale": _scale,
-    "offset": _number,
-    "deadband": _deadband,
-    "period": _period,
-    "description": _text,
-    "writable": _yes_no,
+def _once(read: Callable[[str], object]) -> Callable[[str], object]:
+    """Read each spelling once: columns other than names and places repeat a few."""
+    return lru_cache(maxsize=1024)(read)
+
+
+_READ: dict[str, tuple[str, Callable[[str], object]]] = {
+    "name": ("name", check_name),
+    "address": ("address", _address),
+    "type": ("type", _once(_type)),
+    "unit": ("unit", _text),
+    "scale": ("scale", _once(_scale)),
+    "offset": ("offset", _once(_number)),
+    "deadband": ("deadband", _once(_deadband)),
+    "period": ("period_s", _once(_period)),
+    "description": ("description", _text),
+    "writable": ("writable", _once(_yes_no)),
+    _SOURCE_UNIT: (_SOURCE_UNIT, _text),
 }
+"""The field of `Point` that a column fills, and what reads its cells."""

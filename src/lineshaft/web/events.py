@@ -4,9 +4,8 @@ import asyncio
 from collections import deque
 from fnmatch import fnmatchcase
 
-import msgspec
-
 from lineshaft.core.bus import EVENTS, Bus
+from lineshaft.core.errors import Refused
 from lineshaft.core.event import decode_event
 from lineshaft.core.reading import iso
 from lineshaft.web.shapes import EventView
@@ -29,7 +28,7 @@ class EventBook:
             for message in batch:
                 try:
                     event = decode_event(message.data)
-                except msgspec.MsgspecError:
+                except Refused:
                     continue  # not one of ours
                 view = EventView(
                     event.kind,

@@ -163,7 +163,7 @@ async def _look(target: Target, select: str) -> list[Found]:
                     break
     if not found:
         raise NotFound(
-            f"{target.protocol} at {target.host}:{target.port} has nothing readable "
+            f"{target.protocol} at {target.where} has nothing readable "
             f"that matches {select!r}"
         )
     return found
@@ -209,7 +209,9 @@ def _plain(found: Found) -> dict[str, object]:
 
 
 def _short(host: str) -> str:
-    """Return the first label of a host's name, or the last part of its address."""
+    """Return the first label of a host, or the last part of an address or a path."""
+    if "/" in host:
+        return host.rpartition("/")[2]
     is_name = any(letter.isalpha() for letter in host) and ":" not in host
     return host.partition(".")[0] if is_name else re.split(r"[.:]", host)[-1]
 

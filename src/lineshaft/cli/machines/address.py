@@ -9,10 +9,14 @@ from urllib.parse import parse_qs, urlsplit
 from pydantic import BaseModel, ValidationError
 
 from lineshaft.core.errors import ConfigError
+from lineshaft.core.name import did_you_mean
 from lineshaft.network import drivers
 from lineshaft.network.device import Browses, Driver, Found
 
-_DEFAULT_PORT = {"modbus": 502, "mqtt": 1883, "opc.tcp": 4840}
+_DEFAULT_PORT = {"modbus": 502, "modbus-rtu-tcp": 502, "mqtt": 1883, "opc.tcp": 4840}
+_SERIAL = "modbus-rtu"
+_RANGE = {"area", "first", "last"}
+_LINE = {"unit", "baud", "parity", "stop_bits", "echo"}
 _AREA, _FIRST, _LAST = "holding", 0, 99
 _AREAS = ("coil", "discrete", "input", "holding")
 
@@ -29,6 +33,11 @@ class Target:
     area: str = ""
     registers: tuple[int, int] = (_FIRST, _LAST)
     """Where to look; for Modbus, which cannot tell what it has."""
+
+    @property
+    def where(self) -> str:
+        """What people call the place: a host and a port, or a serial port."""
+        return f"{self.host}:{self.port}" if self.port else self.host
 
 
 class _Opens(Protocol):
@@ -47,6 +56,8 @@ def parse(address: str) -> Target:
     """Return what an address means; `ConfigError` shows how to write one."""
     try:
         parts = urlsplit(address)
+        if parts.scheme == _SERIAL:
+            return _serial(address)
         port = parts.port or _DEFAULT_PORT.get(parts.scheme, 0)
     except ValueError as error:
         raise ConfigError(f"{address!r}: {error}") from error
@@ -54,7 +65,9 @@ def parse(address: str) -> Target:
     if not host or parts.scheme not in _DEFAULT_PORT:
         raise ConfigError(
             f"{address!r} is not an address; write opc.tcp://host:4840, "
-            "modbus://host:502/1?area=holding&first=0&last=99 or mqtt://host:1883"
+            "modbus://host:502/1?area=holding&first=0&last=99, "
+            "modbus-rtu:///dev/ttyUSB0?unit=1&baud=19200&parity=even, "
+            "modbus-rtu-tcp://host:4001/1 or mqtt://host:1883"
         )
     if parts.scheme == "opc.tcp":
         return Target("opcua", host, port, {"url": address})
@@ -66,20 +79,52 @@ def parse(address: str) -> Target:
 def _modbus(address: str, host: str, port: int) -> Target:
     parts = urlsplit(address)
     query = parse_qs(parts.query)
-    unknown = set(query) - {"area", "first", "last"}
-    try:
-        unit = int(parts.path.strip("/") or 1)
-        first = int(query.get("first", [str(_FIRST)])[0])
-        last = int(query.get("last", [str(_LAST)])[0])
-    except ValueError as error:
-        raise ConfigError(f"{address!r}: {error}") from error
-    if unknown or not 0 <= first <= last:
-        raise ConfigError(f"{address!r}: write ?area=holding&first=0&last=99")
+    area, first, last = _where(address, query, _RANGE)
+    unit = _number(address, parts.path.strip("/") or "1")
     settings: dict[str, object] = {"host": host, "port": port, "unit": unit}
+    if parts.scheme != "modbus":
+        settings["framing"] = "rtu"
+    return Target("modbus", host, port, settings, area, (first, last))
+
+
+def _serial(address: str) -> Target:
+    """Return a unit of a serial line: modbus-rtu:///dev/ttyUSB0?unit=1&baud=19200."""
+    parts = urlsplit(address)
+    query = parse_qs(parts.query)
+    if parts.netloc or len(parts.path) < len("/x"):
+        raise ConfigError(f"{address!r}: write modbus-rtu:///dev/ttyUSB0?unit=1")
+    area, first, last = _where(address, query, _RANGE | _LINE)
+    # The driver says which of these can be; an address gives them as text.
+    line: dict[str, object] = {
+        key: _number(address, text) if text.isdecimal() else text
+        for key in sorted(set(query) & _LINE)
+        for text in query[key][:1]
+    }
+    settings = {"serial": parts.path, "unit": 1} | line
+    return Target("modbus", parts.path, 0, settings, area, (first, last))
+
+
+def _where(
+    address: str, query: dict[str, list[str]], known: set[str]
+) -> tuple[str, int, int]:
+    """Return the area, and the first and the last of the range to look at."""
+    first = _number(address, query.get("first", [str(_FIRST)])[0])
+    last = _number(address, query.get("last", [str(_LAST)])[0])
+    unknown = sorted(set(query) - known)
+    if unknown or not 0 <= first <= last:
+        hint = did_you_mean(unknown[0], sorted(known)) if unknown else ""
+        raise ConfigError(f"{address!r}: write ?area=holding&first=0&last=99{hint}")
     area = query.get("area", [_AREA])[0]
     if area not in _AREAS:
         raise ConfigError(f"{address!r}: the areas are {', '.join(_AREAS)}")
-    return Target("modbus", host, port, settings, area, (first, last))
+    return area, first, last
+
+
+def _number(address: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ConfigError(f"{address!r}: {error}") from error
 
 
 def open_settings(target: Target) -> tuple[Driver, BaseModel]:

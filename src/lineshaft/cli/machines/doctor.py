@@ -20,7 +20,13 @@ from lineshaft.cli import screen
 from lineshaft.cli.machines.address import Target, look, parse
 from lineshaft.cli.plant import Plant, find
 from lineshaft.core.bus.server import find_program
-from lineshaft.core.errors import ConfigError, LineshaftError, NotFound, Unreachable
+from lineshaft.core.errors import (
+    ConfigError,
+    Denied,
+    LineshaftError,
+    NotFound,
+    Unreachable,
+)
 from lineshaft.core.process.ports import holder_of, is_free
 from lineshaft.core.reading import Quality
 from lineshaft.network.device import Found
@@ -276,11 +282,8 @@ def _layers(
             reason = found.status.reason or reason
         raise Unreachable(f"nothing can be read: {reason}")
 
-    host = functools.partial(_resolve, target)
-    port = functools.partial(_connect, target)
     return [
-        ("name", host, "is the host name right, and known to this network?"),
-        ("TCP", port, "is it switched on, and does a firewall let us through?"),
+        *_road(target),
         ("session", session, "is this its protocol, and may we log in?"),
         (
             "browse",
@@ -289,6 +292,29 @@ def _layers(
         ),
         ("read", read, "may this user read? does the machine behind it run?"),
     ]
+
+
+def _road(target: Target) -> list[tuple[str, Step, str]]:
+    """Return the layers below the session."""
+    if not target.port:
+        port = functools.partial(_see, target)
+        do = "is the adapter plugged in, and is this user in the group dialout?"
+        return [("serial port", port, do)]
+    host = functools.partial(_resolve, target)
+    port = functools.partial(_connect, target)
+    return [
+        ("name", host, "is the host name right, and known to this network?"),
+        ("TCP", port, "is it switched on, and does a firewall let us through?"),
+    ]
+
+
+async def _see(target: Target) -> str:
+    port = Path(target.host)
+    if not await asyncio.to_thread(port.is_char_device):
+        raise NotFound(f"{port} is not there, or is no serial port")
+    if not os.access(port, os.R_OK | os.W_OK):
+        raise Denied(f"{port} may not be opened by this user")
+    return f"{port} is there"
 
 
 async def _again(first: Found, rest: AsyncIterator[Found]) -> AsyncIterator[Found]:

@@ -12,8 +12,8 @@ from typing import Protocol
 import msgspec
 
 from lineshaft.core.bus import EVENTS, READINGS
-from lineshaft.core.codes import Code
 from lineshaft.core.errors import Unreachable
+from lineshaft.core.errors.codes import Code
 from lineshaft.core.health import EVERY_S, Health, State
 from lineshaft.core.health.meaning import Meaning, counter, gauge
 

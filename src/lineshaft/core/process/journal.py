@@ -16,8 +16,8 @@ from types import TracebackType
 
 from typing_extensions import override
 
-from lineshaft.core.codes import Code, codes_in
 from lineshaft.core.errors import LineshaftError
+from lineshaft.core.errors.codes import Code, codes_in
 
 STRUCK = "***"
 SHORTEST_SECRET = 4

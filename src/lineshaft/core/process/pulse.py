@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from lineshaft.core.codes import Code
+from lineshaft.core.errors.codes import Code
 from lineshaft.core.health import EVERY_S, Health, State
 from lineshaft.core.health.meaning import Meaning, counter, gauge
 from lineshaft.core.process.census import MEANINGS, burden

@@ -11,6 +11,7 @@ import numpy as np
 from lineshaft.core.bus import Asks
 from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.frame import Frame, decode_frame, encode_frame
+from lineshaft.core.message import read_msgpack
 from lineshaft.core.series import Aggregate, Buckets, Format, Series
 
 
@@ -115,7 +116,7 @@ def pack_buckets(buckets: Sequence[Buckets]) -> bytes:
 def unpack_buckets(data: bytes) -> list[Buckets]:
     """Return what `pack_buckets` was given; `Refused` for anything else."""
     with _translated():
-        wire = msgspec.msgpack.decode(data, type=_Buckets)
+        wire = read_msgpack(data, _Buckets, "an answer of the historian")
         start = np.frombuffer(wire.start, "<i8")
         shape = (len(wire.names), len(start))
         columns = {

@@ -12,11 +12,12 @@ from typing import TypeVar
 import msgspec
 
 from lineshaft.core.bus import Answer, Bus
-from lineshaft.core.codes import Code
-from lineshaft.core.errors import Refused, Unreachable
+from lineshaft.core.errors import Unreachable
+from lineshaft.core.errors.codes import Code
 from lineshaft.core.event import Event, encode_event
 from lineshaft.core.frame import encode_frame
 from lineshaft.core.health import EVERY_S, Health, State
+from lineshaft.core.message import read_msgpack
 from lineshaft.core.series import History
 from lineshaft.platform.historian import asking
 from lineshaft.platform.historian.answers.engine import Engine
@@ -190,10 +191,7 @@ class Historian:
 
 
 def _question(data: bytes, kind: type[Q]) -> Q:
-    try:
-        return msgspec.msgpack.decode(data, type=kind)
-    except msgspec.MsgspecError as error:
-        raise Refused(f"this is not a question to the historian: {error}") from error
+    return read_msgpack(data, kind, "a question to the historian")
 
 
 def _parts(data: bytes) -> list[bytes]:

@@ -29,9 +29,9 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from lineshaft.core.bus import Asks
-from lineshaft.core.codes import code_at
 from lineshaft.core.command import carry_out
 from lineshaft.core.errors import LineshaftError, NotFound, Refused
+from lineshaft.core.errors.codes import code_at
 from lineshaft.core.process.tasks import bare
 from lineshaft.core.series import Format, History
 from lineshaft.web.api.answers import MEDIA, SECURITY_HEADERS, VERDICT

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from lineshaft.core.codes import Code, code_at
 from lineshaft.core.errors import (
     ConfigError,
     Denied,
@@ -12,6 +11,7 @@ from lineshaft.core.errors import (
     Refused,
     Unreachable,
 )
+from lineshaft.core.errors.codes import Code, code_at
 from lineshaft.web.shapes import Problem
 
 MEDIA_TYPE = "application/problem+json"

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from lineshaft.core.bus import Asks
-from lineshaft.core.codes import Code
+from lineshaft.core.errors import Refused
+from lineshaft.core.errors.codes import Code
 from lineshaft.core.health import EVERY_S, Health, State
 from lineshaft.core.health.meaning import gauge
+from lineshaft.core.message import read_json
 from lineshaft.core.reading import iso
 from lineshaft.web.health.openmetrics import openmetrics
 from lineshaft.web.health.tree import tree
@@ -51,8 +53,8 @@ class HealthBoard:
             group.create_task(self._tell())
             async for _, data in self._bus.overhear("status.>"):
                 try:
-                    health = msgspec.json.decode(data, type=Health)
-                except msgspec.MsgspecError:
+                    health = read_json(data, Health, "a sign of life")
+                except Refused:
                     continue  # not one of ours
                 self._heard[health.service] = (time.monotonic(), health)
 

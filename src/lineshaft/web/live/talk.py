@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from lineshaft.core.errors import Refused
+from lineshaft.core.message import read_json
 from lineshaft.web.events import EventBook
 from lineshaft.web.health import HealthBoard
 from lineshaft.web.live.stream import Live, Session
@@ -141,10 +142,7 @@ class Talk:
     async def _listen(self, said: bytes) -> None:
         if len(said) > LARGEST_WISH:
             raise Refused(f"a message of {len(said)} bytes is too long")
-        try:
-            wish = msgspec.json.decode(said, type=Wish)
-        except msgspec.MsgspecError as error:
-            raise Refused(f"this message is not understood: {error}") from error
+        wish = read_json(said, Wish, "a message that is understood")
         names = self._told.namespace.find(wish.patterns)
         async with self._sending:
             await self._show(await self._told.live.begin(self._session, names))

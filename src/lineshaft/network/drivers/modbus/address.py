@@ -110,13 +110,14 @@ class Address:
 
 
 _SHAPE = re.compile(
-    r"(?:(?P<unit>\d+)/)?"
-    r"(?:(?P<area>[a-z]\w*):(?P<offset>0x[0-9a-f]+|\d+)|(?P<classic>\d+))"
-    r"(?::(?P<format>[a-z]+\d*)(?:\[(?P<length>\d+)\])?)?"
+    r"(?:(?P<unit>\d{1,9})/)?"
+    r"(?:(?P<area>[a-z]\w*):(?P<offset>0x[0-9a-f]{1,8}|\d{1,9})|(?P<classic>\d{1,9}))"
+    r"(?::(?P<format>[a-z]+\d*)(?:\[(?P<length>\d{1,9})\])?)?"
     r"(?::(?P<order>[a-z]+))?"
-    r"(?:\.(?P<bit>\d+))?",
+    r"(?:\.(?P<bit>\d{1,9}))?",
     re.ASCII,
 )
+_AREAS = {area.value: area for area in Area}
 _CLASSIC_AREA = {
     "0": Area.COIL,
     "1": Area.DISCRETE,
@@ -167,18 +168,17 @@ def _place(text: str, shape: re.Match[str]) -> tuple[Area, int]:
     if shape["classic"] is not None:
         return _classic_place(text, shape["classic"])
     word = shape["area"]
-    known = [area.value for area in Area]
-    if word not in known:
+    if word not in _AREAS:
         raise ConfigError(
-            f"{text!r}: there is no area {word!r}; there are {', '.join(known)}"
-            + did_you_mean(word, known)
+            f"{text!r}: there is no area {word!r}; there are {', '.join(_AREAS)}"
+            + did_you_mean(word, list(_AREAS))
         )
     offset = int(shape["offset"], 0) if "x" in shape["offset"] else int(shape["offset"])
     if offset > LAST_OFFSET:
         raise ConfigError(
             f"{text!r}: offset {offset} does not exist; 0 to {LAST_OFFSET} do"
         )
-    return Area(word), offset
+    return _AREAS[word], offset
 
 
 def _classic_place(text: str, digits: str) -> tuple[Area, int]:

@@ -23,7 +23,7 @@ from lineshaft.network.drivers.modbus.codec import expected_answer
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 _ACKNOWLEDGE = 5
-_GATEWAY = {10, 11}
+GATEWAY = {10, 11}
 _EXCEPTIONS = {
     ILLEGAL_FUNCTION: "illegal function",
     ILLEGAL_ADDRESS: "illegal data address",
@@ -224,7 +224,7 @@ class Connection:
         )
 
     def _raise_exception(self, code: int, unit: int) -> None:
-        if code in _GATEWAY:
+        if code in GATEWAY:
             raise Unreachable(f"unit {unit} at {self.where}: {exception_text(code)}")
         raise Answered(code)
 

@@ -1,85 +1,37 @@
-"""Read and write a Modbus TCP device, or the units behind a Modbus TCP gateway."""
+"""Read and write Modbus devices: TCP, units behind a gateway, or an RTU line."""
 
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Literal
 
-from pydantic import BaseModel, Field
-
-from lineshaft.core.errors import Refused
 from lineshaft.core.point import Kind, Point
-from lineshaft.core.reading import GOOD, Status, Value, bad
-from lineshaft.network.device import Batch, Found
-from lineshaft.network.drivers.modbus.address import (
-    LAST_OFFSET,
-    Address,
-    Area,
-    Format,
-    Order,
-    parse_address,
+from lineshaft.network.device import Found
+from lineshaft.network.drivers.modbus.address import LAST_OFFSET, Area, parse_address
+from lineshaft.network.drivers.modbus.connection import open_connection
+from lineshaft.network.drivers.modbus.polling.device import (
+    Asks,
+    ModbusDevice,
+    unit_of,
 )
-from lineshaft.network.drivers.modbus.codec import (
-    Layout,
-    bits_of,
-    encode,
-    order_of,
-    truth,
-)
-from lineshaft.network.drivers.modbus.connection import (
-    ILLEGAL_ADDRESS,
-    ILLEGAL_VALUE,
-    Answered,
-    Connection,
-    open_connection,
-)
-from lineshaft.network.drivers.modbus.plan import Block, Limits, Span, divide, plan
-from lineshaft.network.drivers.modbus.survey import Survey
+from lineshaft.network.drivers.modbus.rtu.device import LineDevice, connect_line
+from lineshaft.network.drivers.modbus.rtu.line import open_line
+from lineshaft.network.drivers.modbus.settings import Settings
 
-_SEARCHES = {ILLEGAL_ADDRESS, ILLEGAL_VALUE}
-"""Exceptions whose cause may be one register of many; others mean the whole block."""
-_MOST_SEARCHED = 40
-"""Requests that one read may spend on finding bad addresses; the next one goes on."""
-_MOST_RECHECKED = 2
-_MOST_PLANS = 64
+__all__ = [
+    "ModbusDevice",
+    "Opened",
+    "Settings",
+    "check_address",
+    "connect",
+    "scan",
+    "sessions",
+]
+
+Opened = ModbusDevice | LineDevice
+"""What `connect` yields."""
+
 _SCANNED = 100
 """Registers or bits that are asked for at once while scanning."""
-
-
-class Settings(BaseModel, frozen=True, extra="forbid"):
-    """Where the device is, and what it can take."""
-
-    host: str = Field(description="IP address or host name of the device or gateway.")
-    port: int = Field(default=502, ge=1, le=65_535, description="TCP port.")
-    unit: int = Field(
-        default=1, ge=0, le=255, description="Unit of addresses that name none."
-    )
-    timeout_s: float = Field(
-        default=1.0, gt=0, description="How long a connection or an answer may take."
-    )
-    order: Order = Field(
-        default=Order.ABCD,
-        description="Order of bytes in values of several registers: abcd, badc, cdab, "
-        "dcba; an address may say otherwise.",
-    )
-    max_registers: int = Field(
-        default=125, ge=1, le=125, description="Most registers of one read."
-    )
-    max_bits: int = Field(
-        default=2000, ge=1, le=2000, description="Most bits of one read."
-    )
-    max_gap: int = Field(
-        default=16,
-        ge=0,
-        description="Registers that may be read for nothing to join two values into "
-        "one request; 0 for never.",
-    )
-    write_multiple: bool = Field(
-        default=False,
-        description="Write single values by functions 15 and 16, for devices that do "
-        "not know 5 and 6.",
-    )
 
 
 def check_address(address: str) -> None:
@@ -88,20 +40,27 @@ def check_address(address: str) -> None:
 
 
 def sessions(settings: Settings, points: Sequence[Point]) -> Mapping[str, list[int]]:
-    """Give each unit a connection, so that a dead one keeps nobody waiting."""
+    """Give each unit a connection, so that a dead one keeps nobody waiting.
+
+    The units of an RTU line cannot have that: one session asks them in turn.
+    """
+    if settings.is_rtu:
+        return {"": list(range(len(points)))}
     units: dict[str, list[int]] = {}
     for position, point in enumerate(points):
-        unit = _unit(parse_address(point.address), settings)
+        unit = unit_of(parse_address(point.address), settings)
         units.setdefault(f"unit{unit}", []).append(position)
     return units
 
 
 @asynccontextmanager
-async def connect(
-    settings: Settings, points: Sequence[Point]
-) -> AsyncIterator["ModbusDevice"]:
+async def connect(settings: Settings, points: Sequence[Point]) -> AsyncIterator[Opened]:
     """Open the device; leaving the block closes it."""
     addresses = [parse_address(point.address) for point in points]
+    if settings.is_rtu:
+        async with connect_line(settings, addresses) as line:
+            yield line
+        return
     where, patience = (settings.host, settings.port), settings.timeout_s
     async with open_connection(*where, patience) as connection:
         yield ModbusDevice(connection, settings, addresses)
@@ -124,8 +83,7 @@ async def scan(
         parse_address(f"{settings.unit}/{area}:{offset}")
         for offset in range(first, min(last, LAST_OFFSET) + 1)
     ]
-    where, patience = (settings.host, settings.port), settings.timeout_s
-    async with open_connection(*where, patience) as connection:
+    async with _open(settings) as connection:
         device = ModbusDevice(connection, settings, addresses)
         for start in range(0, len(addresses), _SCANNED):
             batch = await device.search(range(start, len(addresses))[:_SCANNED])
@@ -141,187 +99,7 @@ async def scan(
                     )
 
 
-def _unit(address: Address, settings: Settings) -> int:
-    return settings.unit if address.unit is None else address.unit
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How to read a choice of points."""
-
-    blocks: list[Block]
-    known_bad: list[list[int]]
-    """Points whose registers cannot be read, those of the same registers together."""
-    too_wide: list[int]
-    version: int
-
-
-@dataclass(slots=True)
-class _Round:
-    """One read: what came so far, and how many requests a search may still spend."""
-
-    left: int
-    batch: Batch = field(default_factory=Batch)
-
-
-class ModbusDevice:
-    """A connected Modbus device. `points` are positions in its `addresses`."""
-
-    def __init__(
-        self,
-        connection: Connection,
-        settings: Settings,
-        addresses: Sequence[Address],
-        survey: Survey | None = None,
-    ) -> None:
-        self._connection = connection
-        self._settings = settings
-        self._addresses = addresses
-        self._spans = [
-            Span(_unit(address, settings), address.area, address.offset, address.width)
-            for address in addresses
-        ]
-        self._limits = Limits(
-            settings.max_registers, settings.max_bits, settings.max_gap
-        )
-        self._survey = survey or Survey()
-        self._plans: dict[tuple[int, ...], _Plan] = {}
-        self._layouts: dict[Block, Layout] = {}
-
-    async def read(self, points: Sequence[int]) -> Batch:
-        """Ask once for each of `points`; a bad point reads as BAD with the reason."""
-        return await self._read(points, budget=_MOST_SEARCHED)
-
-    async def search(self, points: Sequence[int]) -> Batch:
-        """Read, however many requests it takes to find what can be read."""
-        return await self._read(points, budget=4 * len(points))
-
-    async def _read(self, points: Sequence[int], *, budget: int) -> Batch:
-        now = _Round(budget)
-        current = self._plan_of(tuple(points))
-        for block in current.blocks:
-            await self._collect(block, now)
-        await self._recheck(current.known_bad, now)
-        if current.too_wide:
-            most = self._settings.max_registers
-            reason = bad(f"it takes more than max_registers = {most} in one read")
-            _add(now.batch, current.too_wide, reason)
-        return now.batch
-
-    def _plan_of(self, points: tuple[int, ...]) -> _Plan:
-        known = self._plans.get(points)
-        if known is not None and known.version == self._survey.version:
-            return known
-        if known is not None or len(self._plans) >= _MOST_PLANS:
-            self._plans.clear()
-            self._layouts.clear()
-        self._plans[points] = made = self._make_plan(points)
-        return made
-
-    def _make_plan(self, points: tuple[int, ...]) -> _Plan:
-        good: list[int] = []
-        wide: list[int] = []
-        condemned: dict[Span, list[int]] = {}
-        for point in points:
-            span = self._spans[point]
-            if span.width > self._limits.largest(span.area):
-                wide.append(point)
-            elif self._survey.is_bad(span):
-                condemned.setdefault(span, []).append(point)
-            else:
-                good.append(point)
-        blocks = plan(self._spans, good, self._limits, self._survey.fences)
-        return _Plan(blocks, list(condemned.values()), wide, self._survey.version)
-
-    async def _collect(self, block: Block, now: _Round) -> bool:
-        """Add the block's readings; return whether there was trouble of known cause."""
-        try:
-            payload = await self._connection.read(*block[:4])
-        except Answered as refusal:
-            return await self._divide(block, refusal, now)
-        self._decode(block, payload, now.batch)
-        return False
-
-    async def _divide(self, block: Block, refusal: Answered, now: _Round) -> bool:
-        """Ask for the parts of a block that was refused, until the cause is found."""
-        parts = divide(self._spans, block) if refusal.code in _SEARCHES else None
-        if parts is None or now.left <= 0:
-            if refusal.code in _SEARCHES and parts is None:
-                span = self._spans[block.members[0]]
-                self._survey.condemn(span, str(refusal))
-            looking = "" if parts is None else " (looking for the address at fault)"
-            _add(now.batch, block.members, bad(f"{refusal}{looking}"))
-            return True
-        left, right, fence = parts
-        now.left -= 2
-        found = [await self._collect(part, now) for part in (left, right)]
-        if refusal.code == ILLEGAL_VALUE or not any(found):
-            # Too much for one answer; or each part can be read and the whole cannot.
-            self._survey.fence(fence)
-        return True
-
-    async def _recheck(self, known_bad: Sequence[list[int]], now: _Round) -> None:
-        left = _MOST_RECHECKED
-        for points in known_bad:
-            span = self._spans[points[0]]
-            reason = self._survey.reason(span)
-            if reason and not (left and self._survey.is_due(span)):
-                _add(now.batch, points, bad(reason))
-                continue
-            # Without a reason, it was found good meanwhile, by another read.
-            left -= bool(reason)
-            if not await self._collect(Block(*span, tuple(points)), now):
-                self._survey.acquit(span)
-
-    def _decode(self, block: Block, payload: bytes, batch: Batch) -> None:
-        now = time.time_ns() // 1000
-        count = len(block.members)
-        if block.area.holds_bits:
-            places = [
-                self._spans[member].start - block.start for member in block.members
-            ]
-            batch.values.extend(bits_of(payload, places))
-            batch.statuses.extend([GOOD] * count)
-        else:
-            values, statuses = self._layout(block).decode(payload)
-            batch.values.extend(values)
-            batch.statuses.extend(statuses)
-        batch.points.extend(block.members)
-        batch.times.extend([now] * count)
-
-    def _layout(self, block: Block) -> Layout:
-        layout = self._layouts.get(block)
-        if layout is None:
-            default = self._settings.order
-            layout = self._layouts[block] = Layout(
-                [
-                    (address.offset - block.start, address, order_of(address, default))
-                    for address in map(self._addresses.__getitem__, block.members)
-                ]
-            )
-        return layout
-
-    async def write(self, point: int, value: Value) -> None:
-        """Write once; return when the device's answer has confirmed it."""
-        address, unit = self._addresses[point], self._spans[point].unit
-        if not address.area.is_writable:
-            raise Refused(f"a Modbus {address.area} can only be read")
-        connection, multiple = self._connection, self._settings.write_multiple
-        offset = address.offset
-        if address.format is Format.BOOL:
-            on = truth(value)
-            await connection.write_coil(unit, offset, on=on, multiple=multiple)
-        elif address.bit is not None:
-            order = order_of(address, self._settings.order)
-            swapped = order in {Order.BADC, Order.DCBA}
-            bit = address.bit ^ 8 if swapped else address.bit
-            await connection.write_bit(unit, offset, bit, on=truth(value))
-        else:
-            words = encode(address, order_of(address, self._settings.order), value)
-            await connection.write_registers(unit, offset, words, multiple=multiple)
-
-
-def _add(batch: Batch, points: Sequence[int], status: Status) -> None:
-    now = time.time_ns() // 1000
-    for point in points:
-        batch.add(point, None, now, status)
+def _open(settings: Settings) -> AbstractAsyncContextManager[Asks]:
+    if settings.is_rtu:
+        return open_line(settings)
+    return open_connection(settings.host, settings.port, settings.timeout_s)

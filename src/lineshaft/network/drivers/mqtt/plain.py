@@ -85,7 +85,7 @@ class Reader:
             return now_us, GOOD
         try:
             return time_of(follow(document, self._time_path)), GOOD
-        except (NotFound, ValueError) as error:
+        except (NotFound, ValueError, OverflowError) as error:
             return now_us, uncertain(f"{error}; the time is that of arrival")
 
 
@@ -105,9 +105,10 @@ def scalar(data: bytes, kind: Kind) -> tuple[Value | None, Status]:
         return found, GOOD
     try:
         number = int(words) if kind is Kind.INT else float(words)
-    except ValueError:
+        is_finite = math.isfinite(number)
+    except (ValueError, OverflowError):  # the latter: more digits than any number has
         return None, bad(f"the payload {_short(text)} is not of type {kind}")
-    return (number, GOOD) if math.isfinite(number) else (None, _NOT_FINITE)
+    return (number, GOOD) if is_finite else (None, _NOT_FINITE)
 
 
 _NOT_FINITE = bad("the payload is a number without a size (infinite or NaN)")

@@ -12,8 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lineshaft.core.errors import ConfigError, Unreachable
+from lineshaft.core.errors import ConfigError, Refused, Unreachable
 from lineshaft.core.frame import KIND_NONE, Frame
+from lineshaft.core.message import read_json
 from lineshaft.platform.historian.arrow import TYPES
 
 UNITS_FILE = "units.json"
@@ -49,8 +50,8 @@ class Changes:
             return
         try:
             content = self._file.read_bytes()
-            self.units = msgspec.json.decode(content, type=dict[str, list[str]])
-        except (OSError, msgspec.MsgspecError) as error:
+            self.units = read_json(content, dict[str, list[str]], "a list of units")
+        except (OSError, Refused) as error:
             raise ConfigError(
                 f"{self._file} cannot be understood: {error}; restore a back-up"
             ) from error

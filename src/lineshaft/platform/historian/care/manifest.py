@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from lineshaft.core.errors import ConfigError, NotFound, Refused
+from lineshaft.core.message import read_json
 
 NAME, SUM = "manifest.json", "manifest.sha256"
 FORMAT = 1
@@ -74,8 +75,8 @@ def read_manifest(folder: Path) -> Manifest:
     if hashlib.sha256(data).hexdigest() != told:
         raise Refused(f"{folder / NAME} was changed or damaged; use another back-up")
     try:
-        manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.MsgspecError as error:
+        manifest = read_json(data, Manifest, "a manifest")
+    except Refused as error:
         raise ConfigError(
             f"{folder / NAME} was written by another version of lineshaft ({error}); "
             "use that version"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from lineshaft.core.errors import ConfigError
+from lineshaft.core.errors import ConfigError, Refused
+from lineshaft.core.message import read_json
 
 FORMAT = 2
 FORMAT_FILE = "format.json"
@@ -27,8 +28,8 @@ def format_of(home: Path) -> int:
     if not file.exists():
         return 1 if (home / "readings" / "_delta_log").is_dir() else FORMAT
     try:
-        found = msgspec.json.decode(file.read_bytes(), type=_Told).format
-    except (OSError, msgspec.MsgspecError) as error:
+        found = read_json(file.read_bytes(), _Told, "a format").format
+    except (OSError, Refused) as error:
         raise ConfigError(f"{file} cannot be understood: {error}") from error
     if found > FORMAT:
         raise ConfigError(

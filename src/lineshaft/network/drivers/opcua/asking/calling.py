@@ -76,7 +76,7 @@ def _entries(value: Value, wanted: Sequence[Argument]) -> list[object]:
     names = ", ".join(f"{each.name} ({each.kind.name})" for each in wanted)
     try:
         entries = json.loads(value) if isinstance(value, str) else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused(f"{value!r} is no JSON list of {names}: {error}") from error
     if not isinstance(entries, list):
         raise Refused(f"{value!r} is no JSON list, like [1, 2]; it wants {names}")

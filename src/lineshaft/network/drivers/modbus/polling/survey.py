@@ -8,7 +8,7 @@ nor the device a question each period.
 import time
 from collections.abc import Callable
 
-from lineshaft.network.drivers.modbus.plan import Fence, Span
+from lineshaft.network.drivers.modbus.polling.plan import Fence, Span
 
 RECHECK_S = 60.0
 """A bad address is asked for again after this long: a program may be loaded by then."""

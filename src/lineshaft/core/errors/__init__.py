@@ -13,7 +13,7 @@ Anything else is a bug: let it crash and leave a traceback.
 
 from collections.abc import Sequence
 
-from lineshaft.core.codes import code_of_traceback
+from lineshaft.core.errors.codes import code_of_traceback
 
 
 class LineshaftError(Exception):

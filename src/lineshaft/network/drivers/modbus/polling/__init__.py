@@ -1,0 +1,1 @@
+"""What to ask a Modbus device for, and what is learned about it."""
