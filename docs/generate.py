@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from cyclopts import App
 from pydantic import BaseModel
@@ -52,11 +52,21 @@ def settings() -> Iterator[str]:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from ("", f"## `[{name}]`", "")
             yield from _table(kind)
+            yield from _tables_in(name, kind)
     yield from ("", "## `[devices.NAME]`", "", "Every device has these:", "")
     yield from _table(DeviceSettings)
     for driver in drivers.names():
         yield from ("", f'## `[devices.NAME]` with `driver = "{driver}"`', "")
         yield from _table(drivers.load(driver).Settings)
+
+
+def _tables_in(name: str, model: type[BaseModel]) -> Iterator[str]:
+    """Yield the tables that may be left out, which are `Table | None`."""
+    for key, field in model.model_fields.items():
+        for kind in get_args(field.annotation):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from ("", f"### `[{name}.{key}]`", "")
+                yield from _table(kind)
 
 
 def _table(model: type[BaseModel]) -> Iterator[str]:

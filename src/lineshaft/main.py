@@ -126,19 +126,15 @@ async def run_web(plant: Plant, bus_url: str) -> None:
 
 async def run_northbound(plant: Plant, bus_url: str) -> None:
     """Let SCADA and MES read and write the namespace."""
-    from lineshaft.network.northbound.opcua.server import OpcUaServer
+    from lineshaft.network.northbound.mirror import Served
+    from lineshaft.network.northbound.service import open_outputs
     from lineshaft.platform.historian.asking import HistorianClient
 
-    wanted = plant.settings.northbound
-    points = [
-        (point, device.name) for device in plant.devices for point in device.points
-    ]
+    wanted, home = plant.settings.northbound, plant.file.parent
+    served = [Served(p, device.name) for device in plant.devices for p in device.points]
     async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
-        services: list[Service] = [Pulse("northbound", bus)]
-        if wanted.opcua is not None:
-            past = HistorianClient(bus)
-            services.append(OpcUaServer(wanted.opcua, points, bus, past))
-        await run(services)
+        outputs = open_outputs(wanted, home, served, bus, HistorianClient(bus))
+        await run([*outputs, Pulse("northbound", bus)])
 
 
 ROOMS: dict[str, Callable[[Plant, str], Coroutine[None, None, None]]] = {

@@ -106,6 +106,8 @@ def load(file: Path, data: Path, *, drivers: bool = True) -> Plant:
         raise ConfigError([*problems, *_device_problems(table, file, text)]) from error
     problems = []
     place = _Place(file, text, problems, drivers)
+    for path, said in settings.northbound.problems(file.parent):
+        place.tell(path, said)
     devices = tuple(_devices(settings, place))
     if problems:
         raise ConfigError(problems)
@@ -276,6 +278,8 @@ def _known_at(root: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
     for part in path:
         field = model.model_fields.get(str(part))
         kind = field.annotation if field else None
+        # A table that may be left out is `Table | None`.
+        kind = next(iter(get_args(kind)), kind)
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
             return []
         model = kind

@@ -7,8 +7,9 @@ from asyncua.server.history import HistoryStorageInterface
 
 from lineshaft.core.errors import LineshaftError
 from lineshaft.core.point import Kind
-from lineshaft.core.reading import Reading, from_us
+from lineshaft.core.reading import from_us
 from lineshaft.core.series import History, Series
+from lineshaft.network.northbound.mirror import Said
 from lineshaft.network.northbound.opcua.values import data_value, time_of
 
 MOST = 10_000
@@ -72,11 +73,7 @@ class Archive(HistoryStorageInterface):  # type: ignore[misc]  # it is untyped t
         )
         kind = self._kinds[series.name]
         return [
-            data_value(
-                Reading(series.name, value, series.statuses[status], time, series.unit),
-                kind,
-                is_doubtful=False,
-            )
+            data_value(Said(0, value, series.statuses[status], time), kind)
             for value, status, time in rows
         ]
 

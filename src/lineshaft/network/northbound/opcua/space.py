@@ -6,7 +6,7 @@ asks, and sent when a client has subscribed. So what nobody looks at costs nothi
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,13 +19,13 @@ from asyncua.server.user_managers import UserManager
 from lineshaft.core.errors import ConfigError
 from lineshaft.core.name import place_of
 from lineshaft.core.point import Point
-from lineshaft.core.reading import Reading, Value
+from lineshaft.core.reading import Value
+from lineshaft.network.northbound.mirror import NOT_YET, Said
 from lineshaft.network.northbound.opcua.history import Archive
 from lineshaft.network.northbound.opcua.units import engineering_units
 from lineshaft.network.northbound.opcua.values import (
     TYPES,
     data_value,
-    never_read,
     value_of,
 )
 
@@ -41,17 +41,12 @@ class Variable:
     """A point in the address space."""
 
     point: Point
-    device: str
     attribute: Any  # of asyncua, which gives it no type
-    reading: Reading | None = None
-    is_doubtful: bool = False
+    said: Said
 
     def told(self) -> ua.DataValue:
         """Return its value now."""
-        if self.reading is None:
-            return never_read()
-        kind = self.point.type
-        return data_value(self.reading, kind, is_doubtful=self.is_doubtful)
+        return data_value(self.said, self.point.type)
 
     async def send(self) -> int:
         """Tell who has subscribed; return how many these are."""
@@ -66,9 +61,11 @@ class Variable:
 class Space:
     """What clients see."""
 
-    def __init__(self, server: Server, variables: Iterable[Variable]) -> None:
+    def __init__(self, server: Server, variables: Sequence[Variable]) -> None:
         self._server = server
-        self._variables = {each.point.name: each for each in variables}
+        self._variables = variables
+        self.sent = 0
+        """Counts values that were sent to subscribers."""
 
     @property
     def clients(self) -> int:
@@ -81,24 +78,12 @@ class Space:
         listening = self._server.bserver
         return f"opc.tcp://{listening.hostname}:{listening.port}/"
 
-    async def show(self, readings: Iterable[Reading]) -> int:
-        """Take in readings, in their order; return how many were sent to someone."""
-        sent = 0
-        for reading in readings:
-            variable = self._variables.get(reading.name)
-            if variable is None or self._is_older(variable, reading):
-                continue
-            variable.reading = reading
-            variable.is_doubtful = False
-            sent += await variable.send()
-        return sent
-
-    async def doubt(self, device: str) -> None:
-        """Say of a device that nobody listens to it any more."""
-        for variable in self._variables.values():
-            if variable.device == device and not variable.is_doubtful:
-                variable.is_doubtful = True
-                await variable.send()
+    async def show(self, news: Sequence[Said]) -> None:
+        """Take in what points say, in its order."""
+        for said in news:
+            variable = self._variables[said.position]
+            variable.said = said
+            self.sent += await variable.send()
 
     async def announce(self, source: str, text: str, severity: int) -> None:
         """Send an event of the server (IEC 62541-5, 6.4.2)."""
@@ -109,20 +94,16 @@ class Space:
         generator.event.Severity = severity
         await generator.trigger(message=text)
 
-    def _is_older(self, variable: Variable, reading: Reading) -> bool:
-        known = variable.reading
-        return known is not None and reading.time_us < known.time_us
-
 
 @asynccontextmanager
 async def open_space(
     host: str,
     port: int,
-    points: Sequence[tuple[Point, str]],
+    points: Sequence[Point],
     write: Write | None,
     archive: Archive,
 ) -> AsyncIterator[Space]:
-    """Serve points, each with its device; `write` carries out what clients write.
+    """Serve points; `write` carries out what clients write.
 
     `ConfigError` when the port cannot be had.
     """
@@ -204,14 +185,14 @@ class _Writes(AttributeService):  # type: ignore[misc]  # asyncua is untyped to 
 async def _populate(
     server: Server,
     index: int,
-    points: Sequence[tuple[Point, str]],
+    points: Sequence[Point],
     *,
     can_write: bool,
 ) -> list[Variable]:
     folders = {"": server.nodes.objects}
     return [
-        await _variable(server, index, folders, placed, can_write=can_write)
-        for placed in points
+        await _variable(server, index, folders, point, can_write=can_write)
+        for point in points
     ]
 
 
@@ -219,11 +200,10 @@ async def _variable(
     server: Server,
     index: int,
     folders: dict[str, Node],
-    placed: tuple[Point, str],
+    point: Point,
     *,
     can_write: bool,
 ) -> Variable:
-    point, device = placed
     folder = await _folder(folders, place_of(point.name), index)
     last = point.name.rpartition("/")[2]
     kind = TYPES[point.type]
@@ -246,7 +226,7 @@ async def _variable(
         unit = engineering_units(point.unit)
         await node.add_property(ua.NodeId(), "0:EngineeringUnits", unit)
     held = server.iserver.aspace[node.nodeid].attributes[ua.AttributeIds.Value]
-    variable = Variable(point, device, held)
+    variable = Variable(point, held, Said(0, None, NOT_YET, 0))
     held.value_callback = lambda _node, _attribute: variable.told()
     return variable
 

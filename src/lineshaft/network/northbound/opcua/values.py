@@ -6,7 +6,8 @@ from asyncua import ua
 
 from lineshaft.core.command import Outcome, Verdict
 from lineshaft.core.point import Kind
-from lineshaft.core.reading import Quality, Reading, Value, from_us, to_us
+from lineshaft.core.reading import Quality, Value, from_us, to_us
+from lineshaft.network.northbound.mirror import Said
 
 TYPES = {
     Kind.FLOAT: ua.VariantType.Double,
@@ -19,7 +20,7 @@ _STATUS = {
     Quality.UNCERTAIN: ua.StatusCode(ua.StatusCodes.Uncertain),
     Quality.BAD: ua.StatusCode(ua.StatusCodes.Bad),
 }
-_DOUBTFUL = ua.StatusCode(ua.StatusCodes.UncertainNoCommunicationLastUsableValue)
+_STALE = ua.StatusCode(ua.StatusCodes.UncertainNoCommunicationLastUsableValue)
 _NOTHING = ua.Variant(None, ua.VariantType.Null)
 _OUTCOMES = {
     Verdict.CONFIRMED: ua.StatusCodes.Good,
@@ -46,23 +47,14 @@ TAKEN = {
 """Which types of OPC UA may be written to a point of each type."""
 
 
-def data_value(reading: Reading, kind: Kind, *, is_doubtful: bool) -> ua.DataValue:
-    """Return a reading as OPC UA tells it, with source time and status.
-
-    `is_doubtful` is true when nobody listens to the device any more: then even a good
-    value is only the last usable one.
-    """
-    status = _STATUS[reading.status.quality]
-    if is_doubtful and reading.status.quality is Quality.GOOD:
-        status = _DOUBTFUL
-    value = _variant(reading.value, kind)
-    return ua.DataValue(value, status, from_us(reading.time_us), datetime.now(UTC))
-
-
-def never_read() -> ua.DataValue:
-    """Return what a point is of which nothing was ever heard."""
-    status = ua.StatusCode(ua.StatusCodes.BadWaitingForInitialData)
-    return ua.DataValue(_NOTHING, status, None, datetime.now(UTC))
+def data_value(said: Said, kind: Kind) -> ua.DataValue:
+    """Return what a point says as OPC UA tells it, with source time and status."""
+    if not said.time_us:
+        status = ua.StatusCode(ua.StatusCodes.BadWaitingForInitialData)
+        return ua.DataValue(_NOTHING, status, None, datetime.now(UTC))
+    status = _STALE if said.is_stale else _STATUS[said.status.quality]
+    value = _variant(said.value, kind)
+    return ua.DataValue(value, status, from_us(said.time_us), datetime.now(UTC))
 
 
 def value_of(variant: ua.Variant | None, kind: Kind) -> Value | None:
