@@ -31,7 +31,7 @@ from lineshaft.network.framing import Framer
 from lineshaft.network.herald import Herald
 from lineshaft.network.outbox import Parcel
 from lineshaft.network.settings import DeviceConfig
-from lineshaft.network.shaping import Shaper
+from lineshaft.network.shaping import NEVER, Shaper
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,9 @@ class Collector:
                 group.create_task(self._stay_connected())
         finally:
             everything = np.arange(len(self.points))
-            ended = self._shaper.condemn(everything, self.farewell, _now_us())
+            ended = self._shaper.condemn(
+                everything, self.farewell, _steady_us(), _now_us()
+            )
             await self._send(ended)
 
     async def _stay_connected(self) -> None:
@@ -223,23 +225,23 @@ class Collector:
         """Repeat what stands still, or find what has fallen silent."""
         if device.vouches is None:
             return
-        since_us = _now_us()
+        since_us = _steady_us()
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
-            now = _now_us()
+            now, stamp = _steady_us(), _now_us()
             if device.vouches:
-                columns = self._shaper.repeat(now, self._config.heartbeat_s)
+                columns = self._shaper.repeat(now, self._config.heartbeat_s, stamp)
             else:
                 timeout_s = self._config.timeout_s
                 rows = self._shaper.silent(now, since_us, timeout_s)
                 reason = f"{self.name} said nothing for its period and {timeout_s:g} s"
-                columns = self._shaper.condemn(rows, reason, now)
+                columns = self._shaper.condemn(rows, reason, now, stamp)
             await self._send(columns)
 
     async def _report(self, batch: Batch, heartbeat_s: float | None) -> None:
         if not len(batch):
             return
-        now = _now_us()
+        now = _steady_us()
         columns = self._shaper.shape(batch, now)
         await self._return_from_silence(now)
         await self._send(self._shaper.news(columns, now, heartbeat_s))
@@ -257,17 +259,17 @@ class Collector:
 
     async def _fall_silent(self, reason: str, code: str) -> None:
         self.device = None
-        now = _now_us()
+        now = _steady_us()
         self._reason, self._code = reason, code
         self._errors[code] += 1
         if self._silent_since is not None:
             log.debug("%s is still silent: %s", self.name, reason)
             return
-        self._silent_since = self._since_us = now
+        self._silent_since, self._since_us = now, _now_us()
         said = {"code": code, "device": self._config.name}
         log.warning("%s fell silent: %s", self.name, reason, extra=said)
         everything = np.arange(len(self.points))
-        await self._send(self._shaper.condemn(everything, reason, now))
+        await self._send(self._shaper.condemn(everything, reason, now, _now_us()))
         await self._outbox.tell(
             Event(
                 kind="device.silent",
@@ -282,10 +284,10 @@ class Collector:
     async def _return_from_silence(self, now: int) -> None:
         if self._silent_since is None:
             if self._reason:
-                self._reason, self._since_us = "", now
+                self._reason, self._since_us = "", _now_us()
             return
         gone_s = (now - self._silent_since) / 1e6
-        self._silent_since, self._reason, self._since_us = None, "", now
+        self._silent_since, self._reason, self._since_us = None, "", _now_us()
         log.warning("%s is back after %.1f s", self.name, gone_s)
         await self._outbox.tell(
             Event(
@@ -308,7 +310,7 @@ class Collector:
             await asyncio.sleep(EVERY_S)
 
     def _health(self, rate: float) -> Health:
-        heard = int(self._shaper.heard_us.max(initial=0))
+        heard = int(self._shaper.heard_us.max(initial=NEVER))
         figures: dict[str, float | int | str] = {
             "driver": self._config.protocol,
             "points": len(self.points),
@@ -317,8 +319,8 @@ class Collector:
             "connects": self._connects,
             "missed_polls": self._overruns,
         }
-        if heard > 0:
-            figures["last_heard_s"] = round((_now_us() - heard) / 1e6, 3)
+        if heard != NEVER:
+            figures["last_heard_s"] = round((_steady_us() - heard) / 1e6, 3)
         down = self._silent_since is not None
         waits = State.DEGRADED if self._reason else State.OK
         return Health(
@@ -347,4 +349,10 @@ def _merged(pending: deque[Batch]) -> Batch:
 
 
 def _now_us() -> int:
+    """Return the time that a reading bears; somebody may set the clock."""
     return time.time_ns() // 1000
+
+
+def _steady_us() -> int:
+    """Return a moment of a clock that nobody sets, to say what lasts how long."""
+    return time.monotonic_ns() // 1000

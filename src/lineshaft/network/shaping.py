@@ -1,7 +1,8 @@
 """From what a device said to what the plant hears: type, scale, deadband, heartbeat.
 
 All of it works on columns; the memory of what each point reported last is a handful
-of arrays as long as the point list.
+of arrays as long as the point list. `now_us` is a moment of a clock that never jumps,
+because it says what is due; `stamp_us` is the time that a reading bears.
 """
 
 from collections.abc import Sequence
@@ -60,7 +61,7 @@ class Shaper:
         self._status = np.zeros(len(points), np.uint16)
         self._sent_us = np.full(len(points), NEVER, np.int64)
         self.heard_us = np.full(len(points), NEVER, np.int64)
-        """When each point was last heard of, in our own time; `NEVER` at first."""
+        """When each point was last heard of, as `now_us`; `NEVER` at first."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -98,22 +99,26 @@ class Shaper:
             self._sent_us[kept.point] = now_us
         return columns if keep.all() else columns.take(keep)
 
-    def repeat(self, now_us: int, heartbeat_s: float) -> Columns:
+    def repeat(
+        self, now_us: int, heartbeat_s: float, stamp_us: int | None = None
+    ) -> Columns:
         """Return what was last reported of points that are due for a heartbeat."""
         due = self._sent_us < now_us - int(heartbeat_s * 1e6)
         known = (self._sent_us != NEVER) & (self._kind != KIND_NONE)
         rows = np.flatnonzero(due & known)
         self._sent_us[rows] = now_us
-        return self._last(rows, now_us)
+        return self._last(rows, now_us if stamp_us is None else stamp_us)
 
-    def condemn(self, rows: Positions, reason: str, now_us: int) -> Columns:
+    def condemn(
+        self, rows: Positions, reason: str, now_us: int, stamp_us: int | None = None
+    ) -> Columns:
         """Return readings without a value and BAD for `reason`, and remember them."""
         status = self._number_of(bad(reason))
         self._kind[rows] = KIND_NONE
         self._bits[rows] = 0
         self._status[rows] = status
         self._sent_us[rows] = now_us
-        return self._last(rows, now_us)
+        return self._last(rows, now_us if stamp_us is None else stamp_us)
 
     def silent(self, now_us: int, since_us: int, timeout_s: float) -> Positions:
         """Return the points that said nothing for their period and the time-out."""

@@ -8,6 +8,7 @@ it missed; a page that is too slow or too late is told so, and starts anew.
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ FRAMES_BEFORE = 512
 """What was said shortly before we began: the historian may not have it yet."""
 CATCH_UP_S = 1.0
 """How long pages wait for those frames, which may have been forgotten meanwhile."""
+AHEAD_US = 5_000_000
+"""How far the clock of a device may be ahead of ours and still be believed."""
 TOO_MUCH = "too much happened at once for this connection"
 
 Heard = tuple[int, Frame]
@@ -229,11 +232,16 @@ class Live:
             _give(session, rows, sequence)
 
     def _remember(self, frame: Frame) -> None:
-        """Keep the newest reading of each point of the frame, unless it is old."""
+        """Keep the newest reading of each point of the frame, unless it is old.
+
+        What is ahead of our clock hides nothing that comes later: a clock was wrong.
+        """
+        ahead_us = _now_us() + AHEAD_US
         for row in _newest_rows(frame):
             name = frame.names[frame.columns.point[row]]
             time_us = self._time_of(name)
-            if time_us is None or time_us <= frame.columns.time[row]:
+            newer = time_us is None or time_us <= frame.columns.time[row]
+            if newer or (time_us or 0) > ahead_us:
                 self._last[name] = (frame, row)
 
     def _time_of(self, name: str) -> int | None:
@@ -303,3 +311,7 @@ def _newest_rows(frame: Frame) -> Iterator[int]:
     order = np.lexsort((columns.time, columns.point))
     ordered = columns.point[order]
     yield from order[np.r_[ordered[1:] != ordered[:-1], True]].tolist()
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
