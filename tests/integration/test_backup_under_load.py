@@ -8,6 +8,8 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from lineshaft.core.bus.nats import NatsBus, open_bus
 from lineshaft.core.bus.server import Listeners, serve
 from lineshaft.core.frame import encode_frame
@@ -106,6 +108,7 @@ async def copied(data: Path, target: Path) -> int:
     return rows
 
 
+@pytest.mark.timeout(400)
 async def test_a_copy_made_under_load_is_whole_and_goes_on_exactly_once(
     tmp_path: Path,
 ) -> None:

@@ -93,7 +93,7 @@ class Fleet:
         new = {device.name: device for device in wanted}
         ending = []
         for name, running in self._running.items():
-            if new.get(name) == running.config:
+            if name in new and new[name].is_like(running.config):
                 continue
             why = "its configuration changed" if name in new else "it was removed"
             for collector in running.collectors:
@@ -113,7 +113,7 @@ class Fleet:
         restarted: list[str] = []
         for device in wanted:
             known = before.get(device.name)
-            if known is not None and known.config == device:
+            if known is not None and known.config.is_like(device):
                 self._running[device.name] = known
                 continue
             (started if known is None else restarted).append(device.name)

@@ -52,3 +52,15 @@ class DeviceConfig:
     points: tuple[Point, ...]
     timeout_s: float
     heartbeat_s: float
+
+    def is_like(self, other: "DeviceConfig") -> bool:
+        """Whether it is configured as `other` is.
+
+        What a driver remembers beside its settings while it works does not count.
+        """
+        return self.told() == other.told()
+
+    def told(self) -> tuple[object, ...]:
+        """Return what it is configured as, to be compared."""
+        common = self.name, self.protocol, self.timeout_s, self.heartbeat_s
+        return *common, self.settings.model_dump(), self.points

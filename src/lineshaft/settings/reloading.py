@@ -5,7 +5,7 @@ Everything is checked before anything is touched: with one error nothing changes
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from lineshaft.core.bus import Asks, Publishes
 from lineshaft.core.errors import LineshaftError, Refused
 from lineshaft.core.event import Event, Severity, encode_event
 from lineshaft.core.process.children import Keeper
+from lineshaft.network.settings import DeviceConfig
 from lineshaft.settings import Plant
 
 log = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ class Reloading:
             )
         if "web" not in restarting:
             await self._asked("configuration.web", b"")
-        if "northbound" in self._rooms and new.devices != old.devices:
+        if "northbound" in self._rooms and not _are_like(new.devices, old.devices):
             # Its address space is made once, and its clients connect again.
             restarting += [] if "northbound" in restarting else ["northbound"]
         for room in restarting:
@@ -151,6 +152,10 @@ class Reloading:
         event = Event(kind=kind, source="lineshaft.toml", severity=severity, text=text)
         subject, number = f"events.{kind}", f"{kind}:{event.time_us}"
         await self._publish.publish(subject, encode_event(event), number)
+
+
+def _are_like(some: Sequence[DeviceConfig], others: Sequence[DeviceConfig]) -> bool:
+    return len(some) == len(others) and all(map(DeviceConfig.is_like, some, others))
 
 
 def _sentence(done: Mapping[str, Any]) -> str:
