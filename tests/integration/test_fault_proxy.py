@@ -14,19 +14,29 @@ from support.fault_proxy import CLEAR, FaultProxy, Faults
 @asynccontextmanager
 async def echo() -> AsyncIterator[int]:
     """Run a server that says again what it hears."""
+    speaking: set[asyncio.StreamWriter] = set()
 
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        speaking.add(writer)
         with contextlib.suppress(OSError):
             while chunk := await reader.read(1 << 16):
                 writer.write(chunk)
                 await writer.drain()
-        writer.close()
+        await close(writer)
 
     server = await asyncio.start_server(say, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for writer in speaking:
+            await close(writer)
+
+
+async def close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 class Client:
@@ -50,7 +60,7 @@ async def road(seed: int = 1) -> AsyncIterator[tuple[FaultProxy, Client]]:
             assert await client.ask(b"hello") == b"hello"
             yield proxy, client
         finally:
-            client.writer.close()
+            await close(client.writer)
 
 
 async def test_without_faults_everything_goes_through_unchanged() -> None:
@@ -140,4 +150,4 @@ async def test_who_is_refused_can_come_back_to_the_same_port() -> None:
             await asyncio.open_connection("127.0.0.1", proxy.port)
         await proxy.accept()
         _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
-        writer.close()
+        await close(writer)

@@ -61,6 +61,7 @@ class FaultProxy:
         self._target = host, port
         self._random = random.Random(seed)
         self._pairs: set[_Pair] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
         self._changed = asyncio.Event()
         self._faults = CLEAR
@@ -91,10 +92,10 @@ class FaultProxy:
     ) -> None:
         await self.refuse()
         self.reset()
-        tasks = [task for pair in self._pairs for task in pair.tasks]
-        if tasks:
-            await asyncio.wait(tasks)
-        await asyncio.sleep(0)  # so that each connection is closed by its owner
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+        await asyncio.sleep(0.01)  # transports close in the next turn of the loop
 
     async def accept(self) -> None:
         """Listen, at the same port as before if there was one."""
@@ -132,12 +133,21 @@ class FaultProxy:
         self, reader: asyncio.StreamReader, client: asyncio.StreamWriter
     ) -> None:
         self.done["connections"] += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
         try:
-            answers, server = await asyncio.open_connection(*self._target)
-        except OSError:
+            await self._join(reader, client)
+        except (OSError, asyncio.CancelledError):
             _linger_not(client)
+        finally:
             client.transport.abort()
-            return
+            self._serving.discard(task)
+
+    async def _join(
+        self, reader: asyncio.StreamReader, client: asyncio.StreamWriter
+    ) -> None:
+        answers, server = await asyncio.open_connection(*self._target)
         pair = _Pair(client, server)
         self._pairs.add(pair)
         pair.tasks = [
@@ -148,8 +158,11 @@ class FaultProxy:
             await asyncio.wait(pair.tasks)
         finally:
             self._pairs.discard(pair)
-            for writer in (client, server):
-                writer.close()
+            for carrying in pair.tasks:
+                carrying.cancel()
+            await asyncio.gather(*pair.tasks, return_exceptions=True)
+            await _close(client)
+            await _close(server)
 
     async def _carry(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter
@@ -193,6 +206,12 @@ class FaultProxy:
 
     def _happens(self, share: float) -> bool:
         return share > 0 and self._random.random() < share
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 def _linger_not(writer: asyncio.StreamWriter) -> None:
