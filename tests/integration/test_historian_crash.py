@@ -8,6 +8,8 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+
 from lineshaft.core.bus.nats import open_bus
 from lineshaft.core.bus.server import Listeners, serve
 from lineshaft.core.frame import encode_frame
@@ -17,6 +19,7 @@ from support.frames import frame
 NAMES = ("acme/a", "acme/b")
 KILLS = 6
 PER_FRAME = 20
+WITHIN_S = 60.0
 BUS_BYTES = 1 << 27
 HISTORIAN = """
 import asyncio, sys
@@ -60,7 +63,7 @@ def stored(home: Path) -> list[tuple[str, int]]:
 
 
 async def grows_beyond(home: Path, rows: int) -> int:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WITHIN_S):
         while True:
             with contextlib.suppress(OSError):
                 if (home / "readings" / "_delta_log").exists():
@@ -70,6 +73,7 @@ async def grows_beyond(home: Path, rows: int) -> int:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.timeout(400)
 async def test_every_confirmed_reading_is_stored_once_whatever_is_killed(
     tmp_path: Path,
 ) -> None:
@@ -101,7 +105,8 @@ async def test_every_confirmed_reading_is_stored_once_whatever_is_killed(
             async with historian(listeners.url, home):
                 count = await grows_beyond(home, count)
         publishing.cancel()
-        await asyncio.gather(publishing, return_exceptions=True)
+        async with asyncio.timeout(WITHIN_S):
+            await asyncio.gather(publishing, return_exceptions=True)
         # The last publication may have been cut off after it was stored.
         least = published * PER_FRAME * len(NAMES)
         async with historian(listeners.url, home):

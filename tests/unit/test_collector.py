@@ -1,11 +1,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 from pydantic import BaseModel
+from typing_extensions import override
 
 from lineshaft.core.errors import Unreachable
 from lineshaft.core.event import Event
@@ -132,6 +133,27 @@ def said(value: float, *positions: int) -> Batch:
     for position in positions:
         batch.add(position, value, 1_000)
     return batch
+
+
+class DeafDevice(PolledDevice):
+    """Loses a cancellation, as `asyncio.wait_for` of Python 3.11 may."""
+
+    def __init__(self) -> None:
+        super().__init__(1_000_000)
+        self.asked = asyncio.Event()
+
+    @override
+    async def read(self, points: Sequence[int]) -> Batch:
+        self.asked.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.01)
+        return await super().read(points)
+
+
+async def test_it_stops_though_a_library_of_the_driver_loses_the_cancellation() -> None:
+    device = DeafDevice()
+    async with asyncio.timeout(20), running(collector([device], Pillarbox())):
+        await device.asked.wait()
 
 
 async def test_readings_travel_on_the_subject_of_their_place() -> None:

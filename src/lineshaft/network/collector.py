@@ -25,7 +25,7 @@ from lineshaft.core.health import EVERY_S, Health, State
 from lineshaft.core.health.meaning import Gatherer, Meaning, counter, gauge
 from lineshaft.core.health.meaning import Kind as MeaningKind
 from lineshaft.core.point import Point
-from lineshaft.core.process.tasks import bare
+from lineshaft.core.process.tasks import bare, cancellable
 from lineshaft.network.device import Announces, Batch, Device, Listens, Reads
 from lineshaft.network.framing import Framer
 from lineshaft.network.herald import Herald
@@ -97,7 +97,7 @@ class Collector:
         self._config = config
         self._outbox = outbox
         self._bus = bus
-        self._shaper = Shaper(points)
+        self._shaper = Shaper(points, _now_us())
         self._framer = Framer(config.name, points)
         self._herald = Herald(self.name, outbox)
         self._sending = asyncio.Lock()
@@ -147,10 +147,10 @@ class Collector:
     async def _connect_and_collect(self) -> None:
         patience_s = self._config.timeout_s * _HANGS_AFTER
         async with AsyncExitStack() as stack:
+            opening = self._config.driver.connect(self._config.settings, self.points)
             async with asyncio.timeout(patience_s):
-                device = await stack.enter_async_context(
-                    self._config.driver.connect(self._config.settings, self.points)
-                )
+                with cancellable():
+                    device = await stack.enter_async_context(opening)
             self.device = device
             self._connects += 1
             async with asyncio.TaskGroup() as group:
@@ -181,7 +181,8 @@ class Collector:
         due = time.monotonic()
         while True:
             async with asyncio.timeout(self._config.timeout_s * _HANGS_AFTER):
-                batch = await device.read(positions)
+                with cancellable():
+                    batch = await device.read(positions)
             await self._report(batch, self._config.heartbeat_s)
             now = time.monotonic()
             missed = int((now - due) // period_s)
@@ -244,7 +245,7 @@ class Collector:
         now = _steady_us()
         columns = self._shaper.shape(batch, now)
         await self._return_from_silence(now)
-        await self._send(self._shaper.news(columns, now, heartbeat_s))
+        await self._send(self._shaper.news(columns, now, heartbeat_s, _now_us()))
 
     async def _send(self, columns: Columns) -> None:
         if not len(columns):

@@ -27,7 +27,7 @@ from nats.js.errors import APIError, NotFoundError
 from lineshaft.core import errors
 from lineshaft.core.bus import EVENTS, READINGS, Answer, Message
 from lineshaft.core.errors import ConfigError, LineshaftError, Refused, Unreachable
-from lineshaft.core.process.tasks import bare, beside
+from lineshaft.core.process.tasks import bare, beside, cancellable
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +114,7 @@ class NatsBus:
         self._client = Client()
         self._stream = self._client.jetstream(timeout=PUBLISH_WITHIN_S)
         self._ready = asyncio.Event()
+        self._why_not = ""
         self._pulls: set[_Pull] = set()
         self._unsent: deque[tuple[str, bytes]] = deque(maxlen=MOST_UNSENT)
         self._something_to_tell = asyncio.Event()
@@ -127,8 +128,8 @@ class NatsBus:
                     await asyncio.sleep(0.1)
         except TimeoutError as error:
             raise Unreachable(
-                f"the bus at {self._where} does not answer; does it run, and is the "
-                "address (bus.url) right?"
+                f"the bus at {self._where} cannot be used{self._why_not}; does it run, "
+                "and is the address (bus.url) right?"
             ) from error
 
     async def keep_connecting(self) -> None:
@@ -151,19 +152,21 @@ class NatsBus:
 
         try:
             if not self._client.is_connected:
-                await self._client.connect(
-                    self._url,
-                    name="lineshaft",
-                    connect_timeout=int(CONNECT_WITHIN_S),
-                    reconnect_time_wait=1,
-                    max_reconnect_attempts=-1,
-                    error_cb=note,
-                    reconnected_cb=start_pulls_anew,
-                )
+                with cancellable():
+                    await self._client.connect(
+                        self._url,
+                        name="lineshaft",
+                        connect_timeout=int(CONNECT_WITHIN_S),
+                        reconnect_time_wait=1,
+                        max_reconnect_attempts=-1,
+                        error_cb=note,
+                        reconnected_cb=start_pulls_anew,
+                    )
             for stream in self._streams:
                 await self._ensure(stream)
         except (OSError, NatsError, TimeoutError, Unreachable) as error:
             log.debug("bus: %s", error)
+            self._why_not = f": {error}" if str(error) else ""
             return False
         self._ready.set()
         return True
@@ -236,7 +239,8 @@ class NatsBus:
             filter_subject=None if subject == ">" else subject,
             mem_storage=True,
         )
-        made = await self._stream.add_consumer(name, config)
+        with cancellable():
+            made = await self._stream.add_consumer(name, config)
         inbox = self._client.new_inbox()
         pull = _Pull(
             self._client, f"$JS.API.CONSUMER.MSG.NEXT.{name}.{made.name}", inbox
@@ -314,9 +318,10 @@ class NatsBus:
         try:
             async with beside(self._say_working(question.reply)):
                 async for part in answer(question.data):
-                    await self._client.request(
-                        question.reply, part, timeout=PUBLISH_WITHIN_S
-                    )
+                    with cancellable():
+                        await self._client.request(
+                            question.reply, part, timeout=PUBLISH_WITHIN_S
+                        )
         except LineshaftError as error:
             end[_ERROR_HEADER] = type(error).__name__
             end[_CODE_HEADER] = error.stable_code
@@ -434,7 +439,8 @@ class _Pull:
 @contextlib.contextmanager
 def _translated(doing: str) -> Iterator[None]:
     try:
-        yield
+        with cancellable():
+            yield
     except NoRespondersError as error:
         raise Unreachable(f"{doing}: nobody is there to answer") from error
     except MaxPayloadError as error:

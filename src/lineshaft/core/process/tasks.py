@@ -20,6 +20,30 @@ def bare() -> Iterator[None]:
         raise first from group
 
 
+@contextlib.contextmanager
+def cancellable() -> Iterator[None]:
+    """Raise a cancellation of this task that the block has swallowed.
+
+    For calls of libraries that wait with `asyncio.wait_for`: before Python 3.12 it
+    returns the result, and loses the cancellation, when both come in the same turn of
+    the loop (python/cpython#86296). Who calls it in a loop would never end.
+    """
+    before = _cancellations()
+    try:
+        yield
+    except Exception as error:
+        if _cancellations() > before:
+            raise asyncio.CancelledError from error
+        raise
+    if _cancellations() > before:
+        raise asyncio.CancelledError
+
+
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
+
+
 @contextlib.asynccontextmanager
 async def beside(*works: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Run `works` while the block is open; an error of one ends the block."""
