@@ -18,10 +18,12 @@ def point(kind: Kind = Kind.FLOAT, **more: float) -> Point:
     return Point(name="a/b", address="x", type=kind, **more)  # type: ignore[arg-type]
 
 
-def batch(*rows: tuple[int, Value | None], status: Status = GOOD) -> Batch:
+def batch(
+    *rows: tuple[int, Value | None], status: Status = GOOD, time_us: int = 5
+) -> Batch:
     made = Batch()
     for position, value in rows:
-        made.add(position, value, 5, status)
+        made.add(position, value, time_us, status)
     return made
 
 
@@ -103,7 +105,7 @@ def test_an_unscaled_float_keeps_every_bit(value: float) -> None:
 def news(
     shaper: Shaper, now_us: int, heartbeat_s: float | None, *rows: tuple[int, Value]
 ) -> list[Value | None]:
-    columns = shaper.shape(batch(*rows), now_us)
+    columns = shaper.shape(batch(*rows, time_us=now_us), now_us)
     return told(shaper, shaper.news(columns, now_us, heartbeat_s))
 
 
@@ -141,6 +143,42 @@ def test_heartbeats_repeat_what_stands_still_with_the_time_of_now() -> None:
     columns = shaper.repeat(11 * S, 10)
     assert (told(shaper, columns), columns.time.tolist()) == ([1.0], [11 * S])
     assert len(shaper.repeat(12 * S, 10)) == 0
+
+
+def said_at(shaper: Shaper, now_us: int, time_us: int, value: Value) -> None:
+    columns = shaper.shape(batch((0, value), time_us=time_us), now_us)
+    assert len(shaper.news(columns, now_us, None)) == 1
+
+
+def test_a_value_that_stood_still_while_the_device_was_silent_is_told_at_once() -> None:
+    shaper = Shaper([point()])
+    said_at(shaper, 100 * S, 3 * S, 1.0)
+    shaper.condemn(np.array([0]), "cable cut", 200 * S)
+    said_at(shaper, 300 * S, 3 * S, 1.0)
+    columns = shaper.repeat(300 * S, 60)
+    assert (told(shaper, columns), columns.time.tolist()) == ([1.0], [300 * S])
+    assert len(shaper.repeat(301 * S, 60)) == 0
+
+
+def test_a_value_that_is_older_than_the_connection_is_told_at_once() -> None:
+    shaper = Shaper([point()], 50 * S)
+    said_at(shaper, 50 * S, 3 * S, 1.0)
+    assert shaper.repeat(51 * S, 60).time.tolist() == [51 * S]
+
+
+@pytest.mark.parametrize("behind_s", [-600, 0, 600])
+def test_what_we_say_is_never_before_nor_ahead_of_the_device_s_own_clock(
+    behind_s: int,
+) -> None:
+    shaper = Shaper([point()])
+    for second in (1000, 1001):
+        said_at(shaper, second * S, (second - behind_s) * S, float(second))
+    beat = shaper.repeat(1100 * S, 60)
+    assert beat.time.tolist() == [(1100 - behind_s) * S]
+    said_at(shaper, 1101 * S, (1101 - behind_s) * S, 7.0)
+    assert len(shaper.repeat(1102 * S, 60)) == 0, "nothing was overtaken"
+    cut = shaper.condemn(np.array([0]), "cable cut", 1103 * S)
+    assert cut.time.tolist() == [(1103 - behind_s) * S]
 
 
 def test_a_condemned_point_is_not_repeated_and_its_return_is_news() -> None:

@@ -3,6 +3,9 @@
 All of it works on columns; the memory of what each point reported last is a handful
 of arrays as long as the point list. `now_us` is a moment of a clock that never jumps,
 because it says what is due; `stamp_us` is the time that a reading bears.
+
+Readings are told in the order of their times, and a device's clock is not ours: what we
+say of a point in its stead bears the time that its own clock would show.
 """
 
 from collections.abc import Sequence
@@ -44,7 +47,8 @@ Positions = NDArray[np.intp]
 class Shaper:
     """Shapes the readings of the points of one connection."""
 
-    def __init__(self, points: Sequence[Point]) -> None:
+    def __init__(self, points: Sequence[Point], stamp_us: int = NEVER) -> None:
+        """Take readings older than `stamp_us` for overtaken by an earlier life."""
         self.points = points
         self._wanted = np.array([_WANTED[p.type] for p in points], np.uint8)
         self._scale = np.array([p.scale for p in points], np.float64)
@@ -60,6 +64,9 @@ class Shaper:
         self._bits = np.zeros(len(points), np.int64)
         self._status = np.zeros(len(points), np.uint16)
         self._sent_us = np.full(len(points), NEVER, np.int64)
+        self._told_us = np.full(len(points), stamp_us, np.int64)
+        self._overtaken = np.zeros(len(points), bool)
+        self._behind_us = 0
         self.heard_us = np.full(len(points), NEVER, np.int64)
         """When each point was last heard of, as `now_us`; `NEVER` at first."""
 
@@ -82,7 +89,13 @@ class Shaper:
         self._scale_numbers(columns)
         return columns
 
-    def news(self, columns: Columns, now_us: int, heartbeat_s: float | None) -> Columns:
+    def news(
+        self,
+        columns: Columns,
+        now_us: int,
+        heartbeat_s: float | None,
+        stamp_us: int | None = None,
+    ) -> Columns:
         """Return the readings worth reporting, and remember them.
 
         With `heartbeat_s`, an unchanged value is reported only after that long, since
@@ -90,6 +103,7 @@ class Shaper:
         device itself said that there is news.
         """
         keep = np.zeros(len(columns), bool)
+        self._compare_clocks(columns, now_us if stamp_us is None else stamp_us)
         for rows in _one_per_point(columns.point):
             keep[rows] = self._is_news(columns.take(rows), now_us, heartbeat_s)
             kept = columns.take(rows[keep[rows]])
@@ -97,17 +111,24 @@ class Shaper:
             self._bits[kept.point] = kept.bits
             self._status[kept.point] = kept.status
             self._sent_us[kept.point] = now_us
+            told_us = self._told_us[kept.point]
+            self._overtaken[kept.point] = kept.time < told_us
+            self._told_us[kept.point] = np.maximum(told_us, kept.time)
         return columns if keep.all() else columns.take(keep)
 
     def repeat(
         self, now_us: int, heartbeat_s: float, stamp_us: int | None = None
     ) -> Columns:
-        """Return what was last reported of points that are due for a heartbeat."""
+        """Return what was last reported of points that are due for a heartbeat.
+
+        Due at once is what came with an older time than what was told before it: a
+        value that stood still while the device was silent would stay bad to all.
+        """
         due = self._sent_us < now_us - int(heartbeat_s * 1e6)
         known = (self._sent_us != NEVER) & (self._kind != KIND_NONE)
-        rows = np.flatnonzero(due & known)
+        rows = np.flatnonzero((due | self._overtaken) & known)
         self._sent_us[rows] = now_us
-        return self._last(rows, now_us if stamp_us is None else stamp_us)
+        return self._told_again(rows, now_us if stamp_us is None else stamp_us)
 
     def condemn(
         self, rows: Positions, reason: str, now_us: int, stamp_us: int | None = None
@@ -118,7 +139,7 @@ class Shaper:
         self._bits[rows] = 0
         self._status[rows] = status
         self._sent_us[rows] = now_us
-        return self._last(rows, now_us if stamp_us is None else stamp_us)
+        return self._told_again(rows, now_us if stamp_us is None else stamp_us)
 
     def silent(self, now_us: int, since_us: int, timeout_s: float) -> Positions:
         """Return the points that said nothing for their period and the time-out."""
@@ -127,10 +148,27 @@ class Shaper:
         bad_already = self._is_bad(self._status) & (self._sent_us >= heard)
         return np.flatnonzero((now_us - heard > limit) & ~bad_already)
 
-    def _last(self, rows: Positions, now_us: int) -> Columns:
+    def _compare_clocks(self, columns: Columns, stamp_us: int) -> None:
+        """Learn how far the device's clock is behind ours, travel included.
+
+        The first value of a point, or after a silence, says nothing: it may stand
+        still since long.
+        """
+        changes = columns.time[self._kind[columns.point] != KIND_NONE]
+        if len(changes):
+            self._behind_us = stamp_us - int(changes.max())
+
+    def _told_again(self, rows: Positions, stamp_us: int) -> Columns:
+        """Return what we say in the device's stead, behind all that it said."""
+        self._overtaken[rows] = False
+        times = np.maximum(stamp_us - self._behind_us, self._told_us[rows] + 1)
+        self._told_us[rows] = times
+        return self._last(rows, times)
+
+    def _last(self, rows: Positions, times: NDArray[np.int64]) -> Columns:
         return Columns(
             rows.astype(np.uint32),
-            np.full(len(rows), now_us, np.int64),
+            times,
             self._kind[rows],
             self._bits[rows],
             self._status[rows],
@@ -231,7 +269,8 @@ class Shaper:
         banded = np.flatnonzero(same_sort & (deadband > 0))
         if len(banded):
             now = columns.take(banded).numbers()
-            then = self._last(point[banded].astype(np.intp), 0).numbers()
+            rows = point[banded].astype(np.intp)
+            then = self._last(rows, self._told_us[rows]).numbers()
             with np.errstate(invalid="ignore"):
                 unchanged[banded] |= np.abs(now - then) < deadband[banded]
         if heartbeat_s is not None:
