@@ -12,7 +12,7 @@ from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.event import Event
 from lineshaft.core.point import Kind, Point
 from lineshaft.core.reading import Value
-from lineshaft.network.commander import Commander, to_raw
+from lineshaft.network.commander import MOST_REMEMBERED, Commander, Done, to_raw
 from lineshaft.network.device import Device
 
 SPEED = Point(name="mill/saw/speed", address="1", writable=True, scale=0.1)
@@ -87,10 +87,11 @@ def command(name: str = SPEED.name, value: Value = 12.3, left_s: float = 5) -> C
 
 
 async def send(
-    device: Device | None, *commands: Command
+    device: Device | None, *commands: Command, done: Done | None = None
 ) -> tuple[list[Outcome], list[Event]]:
     board, diary = Switchboard(), Diary()
-    commander = Commander("saw", [Connection(device)], board, diary)
+    done = done or Done()
+    commander = Commander("saw", [Connection(device)], board, diary, done)
     outcomes: list[Outcome] = []
     async with asyncio.TaskGroup() as group:
         task = group.create_task(commander.run())
@@ -122,6 +123,22 @@ async def test_the_same_command_is_never_carried_out_twice() -> None:
     outcomes, events = await send(saw, command(), command())
     assert len(saw.written) == len(events) == 1
     assert [outcome.verdict for outcome in outcomes] == [Verdict.CONFIRMED] * 2
+
+
+async def test_nor_after_the_device_was_started_again() -> None:
+    saw, done = Saw(), Done()
+    [first], _ = await send(saw, command(), done=done)
+    [again], events = await send(saw, command(), done=done)
+    assert first == again
+    assert (len(saw.written), events) == (1, [])
+
+
+def test_the_oldest_of_very_many_commands_is_forgotten() -> None:
+    done = Done()
+    for number in range(MOST_REMEMBERED + 1):
+        done.remember(Outcome(id=str(number), verdict=Verdict.CONFIRMED))
+    assert done.outcome("0") is None
+    assert done.outcome("1") is not None
 
 
 @pytest.mark.parametrize("saw", [Saw(Unreachable("cut off")), Saw(hangs=True)])

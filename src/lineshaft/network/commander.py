@@ -46,6 +46,23 @@ class TellsEvents(Protocol):
         """Record an event."""
 
 
+class Done:
+    """What became of the newest commands, by their ids."""
+
+    def __init__(self) -> None:
+        self._outcomes: OrderedDict[str, Outcome] = OrderedDict()
+
+    def outcome(self, command_id: str) -> Outcome | None:
+        """Return what became of a command; None if it was not carried out."""
+        return self._outcomes.get(command_id)
+
+    def remember(self, outcome: Outcome) -> None:
+        """Know it from now on; the oldest of very many is forgotten."""
+        self._outcomes[outcome.id] = outcome
+        if len(self._outcomes) > MOST_REMEMBERED:
+            self._outcomes.popitem(last=False)
+
+
 class Commander:
     """Carries out the commands for one device: `run` works until it is cancelled."""
 
@@ -55,7 +72,9 @@ class Commander:
         connections: Sequence[Connection],
         bus: Asks,
         outbox: TellsEvents,
+        done: Done,
     ) -> None:
+        """`done` outlives this: who comes after repeats nothing."""
         self._device = device
         self._bus = bus
         self._outbox = outbox
@@ -64,7 +83,7 @@ class Commander:
             for connection in connections
             for position, point in enumerate(connection.points)
         }
-        self._done: OrderedDict[str, Outcome] = OrderedDict()
+        self._done = done
         self._lock = asyncio.Lock()
 
     async def run(self) -> None:
@@ -79,10 +98,10 @@ class Commander:
         command = read_json(data, Command, "a command")
         # One after the other: two writes to a device must not race.
         async with self._lock:
-            outcome = self._done.get(command.id)
+            outcome = self._done.outcome(command.id)
             if outcome is None:
                 outcome = await self._carry_out(command)
-                self._remember(outcome)
+                self._done.remember(outcome)
                 await self._record(command, outcome)
         yield msgspec.json.encode(outcome)
 
@@ -118,11 +137,6 @@ class Commander:
                 f"list of {self._device} to allow it"
             )
         return connection, position
-
-    def _remember(self, outcome: Outcome) -> None:
-        self._done[outcome.id] = outcome
-        if len(self._done) > MOST_REMEMBERED:
-            self._done.popitem(last=False)
 
     async def _record(self, command: Command, outcome: Outcome) -> None:
         kind, severity = _MOVES[outcome.verdict]

@@ -5,7 +5,7 @@ open and none of its readings is lost.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,7 +15,7 @@ import msgspec
 from lineshaft.core.bus import Asks
 from lineshaft.core.process.tasks import bare
 from lineshaft.network.collector import Collector, Posts
-from lineshaft.network.commander import Commander
+from lineshaft.network.commander import Commander, Done
 from lineshaft.network.drivers import sessions_of
 from lineshaft.network.settings import DeviceConfig
 
@@ -48,6 +48,14 @@ class _Running:
     task: asyncio.Task[None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What keeps one device connected, not yet at work."""
+
+    collectors: Sequence[Collector]
+    commander: Commander
+
+
 class Fleet:
     """A service: `run` works until it is cancelled."""
 
@@ -64,6 +72,8 @@ class Fleet:
         self._bus = bus
         self._read = read
         self._running: dict[str, _Running] = {}
+        self._done: dict[str, Done] = {}
+        """What each device carried out, since a restart must not do it again."""
         self._changing = asyncio.Lock()
 
     async def run(self) -> None:
@@ -71,7 +81,7 @@ class Fleet:
         with bare():
             async with AsyncExitStack() as stack:
                 group = await stack.enter_async_context(asyncio.TaskGroup())
-                self._change(group, self._first)
+                self._change(group, self._first, self._made(self._first))
                 # While the bus is away nobody can ask, and machines are read all the
                 # same.
                 group.create_task(self._answer_for_ever(group))
@@ -82,8 +92,9 @@ class Fleet:
                 wanted = await asyncio.to_thread(self._read)
                 changed = Changed()
                 if wish == APPLY:
+                    made = self._made(wanted)
                     await self._stop_what_differs(wanted)
-                    changed = self._change(group, wanted)
+                    changed = self._change(group, wanted, made)
             yield msgspec.json.encode(changed)
 
         async with self._bus.answer(CONFIGURATION, answer):
@@ -103,33 +114,50 @@ class Fleet:
         if ending:
             await asyncio.wait(ending)
 
-    def _change(
-        self, group: asyncio.TaskGroup, wanted: Sequence[DeviceConfig]
-    ) -> Changed:
-        """Start what is not at work as it is wanted."""
-        before = self._running
-        self._running = {}
-        started: list[str] = []
-        restarted: list[str] = []
+    def _made(self, wanted: Sequence[DeviceConfig]) -> dict[str, _Made]:
+        """Return what is to be started; nothing is stopped if that fails."""
+        made: dict[str, _Made] = {}
         for device in wanted:
-            known = before.get(device.name)
-            if known is not None and known.config.is_like(device):
-                self._running[device.name] = known
-                continue
-            (started if known is None else restarted).append(device.name)
-            self._running[device.name] = self._start(group, device)
-        stopped = [name for name in before if name not in self._running]
-        unchanged = len(wanted) - len(started) - len(restarted)
-        return Changed(tuple(started), tuple(stopped), tuple(restarted), unchanged)
+            known = self._running.get(device.name)
+            if known is None or not known.config.is_like(device):
+                made[device.name] = self._make(device)
+        return made
 
-    def _start(self, group: asyncio.TaskGroup, device: DeviceConfig) -> _Running:
+    def _make(self, device: DeviceConfig) -> _Made:
         collectors = [
             Collector(device, session, points, self._outbox, self._bus)
             for session, points in sessions_of(device)
         ]
-        commander = Commander(device.name, collectors, self._bus, self._outbox)
-        work = _together([*collectors, commander])
-        return _Running(device, collectors, group.create_task(work, name=device.name))
+        done = self._done.setdefault(device.name, Done())
+        commander = Commander(device.name, collectors, self._bus, self._outbox, done)
+        return _Made(collectors, commander)
+
+    def _change(
+        self,
+        group: asyncio.TaskGroup,
+        wanted: Sequence[DeviceConfig],
+        made: Mapping[str, _Made],
+    ) -> Changed:
+        """Start what was made for devices that are not at work as they are wanted."""
+        before = self._running
+        self._running = {}
+        for device in wanted:
+            new = made.get(device.name)
+            self._running[device.name] = (
+                before[device.name] if new is None else _started(group, device, new)
+            )
+        return Changed(
+            started=tuple(name for name in made if name not in before),
+            stopped=tuple(name for name in before if name not in self._running),
+            restarted=tuple(name for name in made if name in before),
+            unchanged=len(wanted) - len(made),
+        )
+
+
+def _started(group: asyncio.TaskGroup, device: DeviceConfig, made: _Made) -> _Running:
+    work = _together([*made.collectors, made.commander])
+    task = group.create_task(work, name=device.name)
+    return _Running(device, made.collectors, task)
 
 
 async def _together(services: Sequence[Service]) -> None:
