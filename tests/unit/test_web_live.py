@@ -91,6 +91,19 @@ async def test_a_page_first_sees_everything_and_then_every_change_in_order() -> 
             assert await page.values(4) == [2.0, 5.0, 3.0, 4.0]
 
 
+async def test_after_a_reload_an_open_page_shows_the_points_that_are_there_now() -> (
+    None
+):
+    async with WebPlant(points(2)).running() as plant:
+        await plant.say((P0, 1, 1.0), (P1, 1, 5.0))
+        async with talking(plant, [f"{PRESS}/*"]) as page:
+            assert values(await page.next("snapshot")) == [1.0, 5.0]
+            plant.told.namespace.take(points(3)[1:])
+            plant.told.live.renew()
+            assert "configuration" in str(await page.next("gap"))
+            assert values(await page.next("snapshot")) == [5.0, None]
+
+
 async def test_a_page_is_told_only_what_it_shows() -> None:
     async with WebPlant(points(2)).running() as plant:
         async with talking(plant, [P1]) as page:

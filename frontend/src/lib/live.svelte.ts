@@ -22,6 +22,8 @@ class Live {
   /** Why the server did not tell its health. */
   silent: string | null = $state(null);
   events: PlantEvent[] = $state.raw([]);
+  /** Grows with each change of the configuration: there may be other points. */
+  plant = $state(0);
   /** Grows when readings may have been missed: the trend asks for its history. */
   misses = $state(0);
 
@@ -128,6 +130,7 @@ class Live {
         break;
       case "event":
         this.events = [message.event, ...this.events].slice(0, MOST_EVENTS);
+        if (message.event.kind === "configuration.reloaded") this.plant += 1;
         break;
       case "health":
         this.setHealth(message.health);

@@ -60,7 +60,7 @@ class Web:
         self._services = (live, events, health, self._server)
         health.url, health.pages = self.url, lambda: live.pages
         self._bus, self._read = bus, read
-        self._namespace, self._health = namespace, health
+        self._namespace, self._live, self._health = namespace, live, health
 
     @property
     def url(self) -> str:
@@ -81,6 +81,7 @@ class Web:
         async def change(_: bytes) -> AsyncIterator[bytes]:
             served = await asyncio.to_thread(read)
             self._namespace.take(served.points)
+            self._live.renew()
             self._health.expect(served.services)
             yield b""
 

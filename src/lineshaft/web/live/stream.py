@@ -39,6 +39,7 @@ CATCH_UP_S = 1.0
 AHEAD_US = 5_000_000
 """How far the clock of a device may be ahead of ours and still be believed."""
 TOO_MUCH = "too much happened at once for this connection"
+RELOADED = "the configuration of the plant changed"
 
 Heard = tuple[int, Frame]
 """A frame and its place in the stream."""
@@ -169,6 +170,11 @@ class Live:
         """Stop collecting for a page."""
         self._sessions.discard(session)
 
+    def renew(self) -> None:
+        """Let every page begin anew: there may be other points now."""
+        for session in self._sessions:
+            session.lose(RELOADED)
+
     def _since(self, after: int, older: list[Heard] | None) -> list[Heard] | None:
         """Return all behind `after`: what the bus had, then what is in the ring."""
         if older is None:
@@ -280,6 +286,9 @@ class Live:
         reading = self.last(name)
         if reading is not None:
             return view(reading)
+        if name not in self._namespace:
+            reason = "this point is not in the configuration any more"
+            return ReadingView(name, None, Quality.BAD, reason, None, "")
         unit = self._namespace.unit(name)
         return ReadingView(name, None, Quality.BAD, "never read", None, unit)
 

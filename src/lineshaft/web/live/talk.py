@@ -95,6 +95,7 @@ class Talk:
         self._line = line
         self._told = told
         self._session = Session()
+        self._patterns: Sequence[str] = ()
         self._sending = asyncio.Lock()
 
     async def run(self, patterns: Sequence[str], resume: str | None) -> None:
@@ -103,6 +104,7 @@ class Talk:
         `Over` when we stop; `NotFound` or `Refused` for what makes no sense.
         """
         live = self._told.live
+        self._patterns = patterns
         try:
             await self._begin(self._told.namespace.find(patterns), resume)
             async with asyncio.TaskGroup() as group:
@@ -145,6 +147,7 @@ class Talk:
         wish = read_json(said, Wish, "a message that is understood")
         names = self._told.namespace.find(wish.patterns)
         async with self._sending:
+            self._patterns = wish.patterns
             await self._show(await self._told.live.begin(self._session, names))
 
     async def _send_readings(self) -> None:
@@ -158,7 +161,9 @@ class Talk:
 
     async def _send_waiting(self, session: Session) -> None:
         if session.lost:
-            await self._start_anew(sorted(session.names), session.lost)
+            # Not the names of before: the configuration may be another now.
+            names = self._told.namespace.find(self._patterns)
+            await self._start_anew(names, session.lost)
             return
         session.news.clear()
         readings, session.waiting = session.waiting, []
