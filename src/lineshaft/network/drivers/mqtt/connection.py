@@ -23,6 +23,8 @@ MOST_WAITING = 100_000
 MOST_WAITING_BYTES = 64 << 20
 _TOPICS_AT_ONCE = 200
 _FAILED = 0x80
+_REFUSALS = frozenset({*range(1, 6), *range(_FAILED, 0x100)})
+"""What a broker may answer to who connects (MQTT 3.1.1, 3.2.2.3; MQTT 5, 3.2.2.2)."""
 _NEVER = -2
 """To gmqtt, -1 means to reconnect for ever and 0 means once."""
 _BROKER_KEEPALIVE_S = 60
@@ -270,6 +272,10 @@ async def _connect(broker: Broker, client: gmqtt.Client) -> None:
             f"{broker} did not let us in within {broker.timeout_s:g} s"
         ) from error
     except gmqtt.MQTTConnectError as error:
+        if error._code not in _REFUSALS:  # noqa: SLF001  # it has no other name
+            raise Unreachable(
+                f"{broker} answers what no MQTT broker says; is something else there?"
+            ) from error
         raise Refused(f"{broker} refused us: {error}") from error
     except ssl.SSLError as error:
         raise Unreachable(
