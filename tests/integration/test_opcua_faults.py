@@ -1,7 +1,6 @@
 """What the OPC UA driver does when the road or the server is bad."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,9 +16,9 @@ from lineshaft.network.collector import Collector
 from lineshaft.network.drivers.opcua import driver
 from lineshaft.network.outbox import Parcel
 from lineshaft.network.settings import DeviceConfig
+from support.fault_proxy import CLEAR, FaultProxy, Faults
 from support.opcua_keys import Keys
 from support.opcua_peer import NAMESPACE, open_server, point_of
-from support.relay import Relay, open_relay
 
 WITHIN_S = 40.0
 RENEWALS_S = 11.0
@@ -49,23 +48,26 @@ async def use(device: object, *, until_s: float = WITHIN_S) -> None:
 
 
 @asynccontextmanager
-async def bad_road() -> AsyncIterator[Relay]:
+async def bad_road() -> AsyncIterator[FaultProxy]:
     """A road to a server whose variables change."""
-    async with open_server(count=50, hz=20) as server, open_relay(server.port) as relay:
+    async with (
+        open_server(count=50, hz=20) as server,
+        FaultProxy("127.0.0.1", server.port, seed=1) as road,
+    ):
         await server.tell("begin")
-        yield relay
+        yield road
 
 
 @MODES
 async def test_wrong_bytes_in_a_session_end_it_in_words(mode: str) -> None:
     points = [point_of("V1"), point_of("String")]
-    async with bad_road() as relay:
-        for seed in range(6):
-            relay.garble = None
+    async with bad_road() as road:
+        for _ in range(6):
+            road.faults = CLEAR
             async with driver.connect(
-                settings_of(relay.port, mode=mode), points
+                settings_of(road.port, mode=mode), points
             ) as device:
-                relay.garble = random.Random(seed)
+                road.faults = Faults(corruption=1.0)
                 with pytest.raises(Unreachable):
                     await use(device)
 
@@ -73,10 +75,10 @@ async def test_wrong_bytes_in_a_session_end_it_in_words(mode: str) -> None:
 @MODES
 async def test_a_road_that_is_cut_is_noticed_at_once(mode: str) -> None:
     points = [point_of("V1"), point_of("String")]
-    async with bad_road() as relay:
-        settings = settings_of(relay.port, mode=mode, timeout_s=30)
+    async with bad_road() as road:
+        settings = settings_of(road.port, mode=mode, timeout_s=30)
         async with driver.connect(settings, points) as device:
-            relay.cut()
+            road.reset()
             with pytest.raises(Unreachable, match="lost"):
                 await use(device, until_s=20)
 
@@ -84,9 +86,9 @@ async def test_a_road_that_is_cut_is_noticed_at_once(mode: str) -> None:
 @MODES
 async def test_a_road_that_swallows_everything_is_noticed(mode: str) -> None:
     points = [point_of("V1"), point_of("String")]
-    async with bad_road() as relay:
-        async with driver.connect(settings_of(relay.port, mode=mode), points) as device:
-            relay.is_silent = True
+    async with bad_road() as road:
+        async with driver.connect(settings_of(road.port, mode=mode), points) as device:
+            road.faults = Faults(silent=True)
             with pytest.raises(Unreachable):
                 await use(device)
 
@@ -221,12 +223,15 @@ async def test_an_alarm_that_stands_is_told_once_however_often_the_road_is_cut()
     None
 ):
     box = Pillarbox()
-    async with open_server(tank=True) as server, open_relay(server.port) as relay:
-        async with collecting(relay.port, box):
+    async with (
+        open_server(tank=True) as server,
+        FaultProxy("127.0.0.1", server.port, seed=1) as road,
+    ):
+        async with collecting(road.port, box):
             await box.until(lambda: box.is_good(*NAMES))
             await server.tell("level", value=0.95)
             await box.until(lambda: "device.alarm" in box.kinds())
-            relay.cut()
+            road.reset()
             await box.until(lambda: "device.back" in box.kinds())
             await server.tell("happen", message="after", severity=1)
             await box.until(lambda: "after" in box.events[-1].text)
