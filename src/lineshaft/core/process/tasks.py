@@ -31,12 +31,9 @@ def cancellable() -> Iterator[None]:
     before = _cancellations()
     try:
         yield
-    except Exception as error:
+    finally:
         if _cancellations() > before:
-            raise asyncio.CancelledError from error
-        raise
-    if _cancellations() > before:
-        raise asyncio.CancelledError
+            raise asyncio.CancelledError
 
 
 def _cancellations() -> int:
