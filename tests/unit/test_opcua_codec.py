@@ -25,7 +25,11 @@ from lineshaft.network.drivers.opcua.wire.messages import (
     decode_status_change,
     decode_values,
 )
-from lineshaft.network.drivers.opcua.wire.values import status_of
+from lineshaft.network.drivers.opcua.wire.values import (
+    Malformed,
+    data_value_at,
+    status_of,
+)
 
 T = ua.VariantType
 NOW = 1_700_000_000_000_000
@@ -275,3 +279,9 @@ def test_a_damaged_message_raises_only_our_errors(data: st.DataObject) -> None:
     with suppress(LineshaftError):
         batch = decode_values(bytes(body[:cut]), NOW)
         assert len(batch.values) == len(batch.times) == len(batch.statuses)
+
+
+def test_an_array_of_billions_of_nothings_is_refused_at_once() -> None:
+    body = bytes([1, 0x80]) + struct.pack("<i", 2**31 - 1) + bytes(40)
+    with pytest.raises(Malformed, match="array of nothing"):
+        data_value_at(body, 0, 0, Batch(), NOW)

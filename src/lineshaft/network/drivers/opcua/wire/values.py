@@ -27,7 +27,7 @@ _FIXED = {
 }  # fmt: skip
 """Built-in types whose values are Python numbers, by id (IEC 62541-6, 5.1.2)."""
 _STRUCTS = {kind: struct.Struct("<" + code) for kind, code in _FIXED.items()}
-_DATETIME, _STATUS_CODE = 13, 19
+_NULL, _DATETIME, _STATUS_CODE = 0, 13, 19
 _VALUE, _STATUS, _SOURCE, _SERVER, _SOURCE_PS, _SERVER_PS = 1, 2, 4, 8, 16, 32
 _ARRAY, _DIMENSIONS, _KIND = 0x80, 0x40, 0x3F
 _U16, _U32 = struct.Struct("<H"), struct.Struct("<I")
@@ -132,6 +132,9 @@ def variant_at(data: bytes, at: int, depth: int) -> tuple[Scalar, int]:
 def _skip_array(data: bytes, at: int, kind: int, count: int, depth: int) -> int:
     if kind in _STRUCTS:
         return past(data, at, max(count, 0) * _STRUCTS[kind].size)
+    if kind == _NULL and count > 0:
+        # Each would take no byte at all, and there may be two billions of them.
+        raise Malformed("the server sent an array of nothing")
     for _ in range(count):
         if at >= len(data):
             raise Malformed("the server sent a cut-off array")
