@@ -40,6 +40,8 @@ _EXACT = 1 << 53
 _MOST_STATUSES = 4096
 _TABLE_FULL = 60_000
 _LONGEST_QUOTE = 40
+_JITTER_US = 5_000_000
+"""How much later than others a reading may come and be no sign of a clock set."""
 
 Positions = NDArray[np.intp]
 
@@ -159,9 +161,15 @@ class Shaper:
             self._behind_us = stamp_us - int(changes.max())
 
     def _told_again(self, rows: Positions, stamp_us: int) -> Columns:
-        """Return what we say in the device's stead, behind all that it said."""
+        """Return what we say in the device's stead, behind what was told before.
+
+        What was told is not before us but ahead when somebody has set a clock.
+        """
         self._overtaken[rows] = False
-        times = np.maximum(stamp_us - self._behind_us, self._told_us[rows] + 1)
+        times = np.full(len(rows), stamp_us - self._behind_us)
+        early_us = self._told_us[rows] - times
+        early = (early_us >= 0) & (early_us < _JITTER_US)
+        times[early] += early_us[early] + 1
         self._told_us[rows] = times
         return self._last(rows, times)
 
