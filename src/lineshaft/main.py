@@ -108,11 +108,8 @@ async def run_web(plant: Plant, bus_url: str) -> None:
         services = ["bus", "historian", "outbox", "web"]
         services += plant.settings.northbound.services
         services += [f"collector.{device.name}" for device in devices]
-        points = [
-            (p, device.name, device.protocol)
-            for device in devices
-            for p in device.points
-        ]
+        services += ["collector.computed"] if plant.settings.computed.points else []
+        points = list(plant.points())
         return Served(plant.name, plant.settings.plant.demo, points, services)
 
     def read() -> Served:
@@ -131,15 +128,34 @@ async def run_northbound(plant: Plant, bus_url: str) -> None:
     from lineshaft.platform.historian.asking import HistorianClient
 
     wanted, home = plant.settings.northbound, plant.file.parent
-    served = [Served(p, device.name) for device in plant.devices for p in device.points]
+    served = [Served(point, device) for point, device, _ in plant.points()]
     async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
         outputs = open_outputs(wanted, home, served, bus, HistorianClient(bus))
         await run([*outputs, Pulse("northbound", bus)])
 
 
+async def run_computed(plant: Plant, bus_url: str) -> None:
+    """Compute points from other points."""
+    from lineshaft.platform.computed.plan import formulas
+    from lineshaft.platform.computed.service import Computing, Plan
+    from lineshaft.platform.historian.asking import HistorianClient
+
+    devices = {p.name: device.name for device in plant.devices for p in device.points}
+    kinds = {point.name: point.type for point, _, _ in plant.points()}
+    made = formulas(plant.computed, kinds)
+    needed = {name for formula in made for name in formula.program.inputs}
+    inputs = {name: device for name, device in devices.items() if name in needed}
+    plan = Plan(made, inputs, plant.settings.computed.heartbeat_s)
+    file = plant.data / "computed" / "state.msgpack"
+    async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
+        computing = Computing(plan, file, bus, HistorianClient(bus))
+        await run([computing, Pulse("computed", bus)])
+
+
 ROOMS: dict[str, Callable[[Plant, str], Coroutine[None, None, None]]] = {
     "historian": run_historian,
     "collector": run_collector,
+    "computed": run_computed,
     "web": run_web,
     "northbound": run_northbound,
 }
@@ -149,6 +165,7 @@ ROOMS: dict[str, Callable[[Plant, str], Coroutine[None, None, None]]] = {
 def rooms_of(plant: Plant) -> list[str]:
     """Return the rooms that a plant needs."""
     idle = set() if plant.settings.northbound.is_wanted else {"northbound"}
+    idle |= set() if plant.settings.computed.points else {"computed"}
     return [room for room in ROOMS if room not in idle]
 
 
