@@ -38,7 +38,7 @@ def is_sum(plant: RunningPlant) -> bool:
     total = plant.value(SUM)
     parts = plant.get("/readings", pattern="acme/osaka/meter1/voltage_l*")
     good = [each["value"] for each in parts if each["quality"] == "good"]
-    return total["quality"] == "good" and abs(sum(good) - total["value"]) < 30
+    return bool(total["quality"] == "good" and abs(sum(good) - total["value"]) < 30)
 
 
 @pytest.mark.timeout(300)

@@ -74,6 +74,7 @@ def result(text: str, *values: Value | None) -> Value:
         ("sin(0) + cos(0)", (), 1.0),
         ("clip({a}, 0, 10)", (11.0,), 10),
         ("true + pi * 0", (), 1.0),
+        ("{./a} + {acme/osaka/press/b}", (1.0, 2.0), 3.0),
         ("{ acme/工場/圧力 } * 2 + {a}", (1.5, 1.0), 4.0),
         ("'ü' == {state} and {a} > 0", ("ü", 1.0), True),
     ],

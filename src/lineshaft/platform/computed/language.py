@@ -3,10 +3,11 @@
     ({flow} - {leak}) * 1000
     choose({acme/osaka/press/1/state} == 3, mean({power}, 60), 0)
 
-A name in braces is a point; without a slash it lies in the place of the computed point.
-The rest is arithmetic, comparison, `and`, `or`, `not`, `A if C else B` and the
-functions of `functions`. An expression is parsed as Python writes it, and made into
-closures from a list of what is allowed: nothing else of Python can be reached.
+A name in braces is a point. Without a slash it lies in the place of the computed point,
+behind `./` below that. The rest is arithmetic, comparison, `and`, `or`, `not`,
+`A if C else B` and the functions of `functions`. An expression is parsed as Python
+writes it, and made into closures from a list of what is allowed: nothing else of Python
+can be reached.
 """
 
 import ast
@@ -78,7 +79,9 @@ def check_result(program_sort: Sort, kind: Kind) -> str:
 
 def _full(written: str, name: str) -> str:
     written = written.strip()
-    return written if "/" in written else f"{place_of(name)}/{written}"
+    below = written.removeprefix("./")
+    is_relative = below != written or "/" not in written
+    return f"{place_of(name)}/{below}" if is_relative else written
 
 
 @dataclass
