@@ -23,7 +23,8 @@ from lineshaft.network.drivers.mqtt.simulator import point_list
 from lineshaft.network.drivers.mqtt.sparkplug import payload as codec
 from lineshaft.network.drivers.mqtt.sparkplug.payload import DataType, Payload
 from support.mqtt_peer import HOST, open_mosquitto
-from support.peers import need, need_node
+from support.peers import need
+from support.sparkplug_library import ask, open_node
 
 WITHIN_S = 60.0
 SIMULATOR = "lineshaft.network.drivers.mqtt.simulator"
@@ -36,28 +37,6 @@ VALUES: list[tuple[DataType, Value]] = [
     (DataType.DATE_TIME, 1_800_000_000_000),
 ]  # fmt: skip
 WIDE = {"Int64", "UInt64", "DateTime"}
-
-
-@asynccontextmanager
-async def open_node() -> AsyncIterator[Process]:
-    node, home = need_node("sparkplug_js")
-    process = await asyncio.create_subprocess_exec(
-        node, str(home / "peer.js"), stdin=PIPE, stdout=PIPE
-    )
-    try:
-        yield process
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        await process.wait()
-
-
-async def ask(process: Process, verb: str, what: object) -> object:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(json.dumps([verb, what]).encode() + b"\n")
-    async with asyncio.timeout(WITHIN_S):
-        return json.loads(await process.stdout.readline())
 
 
 @pytest.mark.peer("sparkplug-payload")

@@ -1,7 +1,6 @@
 """What the driver needs to know of a broker."""
 
 import hashlib
-import ipaddress
 import json
 import socket
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from lineshaft.core.errors import ConfigError
+from lineshaft.core.process.loopback import is_loopback
 from lineshaft.network.drivers.mqtt.connection import Broker, tls_context
 from lineshaft.network.drivers.mqtt.path import parse_path
 
@@ -89,7 +89,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     def _check(self) -> Self:
         _check_path(self.time_path)
         plain = not self.encrypts and not self.allow_plain_password
-        if self.password.get_secret_value() and plain and not _is_here(self.host):
+        if self.password.get_secret_value() and plain and not is_loopback(self.host):
             raise ValueError(
                 f"the password would travel to {self.host} for all to read; set tls = "
                 "true (and ca_file), or allow_plain_password = true if you accept that"
@@ -125,10 +125,3 @@ def _check_path(text: str) -> None:
         parse_path(text or "any")
     except ConfigError as error:
         raise ValueError(f"time_path: {error}") from error
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
