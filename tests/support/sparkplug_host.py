@@ -93,7 +93,8 @@ class HostInTest:
 
     def write(self, device: str, name: str, value: Value) -> None:
         message = Payload(timestamp=1)
-        encode(message.metrics.add(name=name), DataType.DOUBLE, value)
+        datatype = DataType.INT64 if isinstance(value, int) else DataType.DOUBLE
+        encode(message.metrics.add(name=name), datatype, value)
         topic = f"spBv1.0/{GROUP}/DCMD/{EDGE}/{device}"
         self.connection.send(topic, message.SerializeToString())
 

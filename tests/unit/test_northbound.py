@@ -202,6 +202,16 @@ def test_a_json_message_says_value_quality_time_unit_and_reason() -> None:
         ('[northbound.mqtt]\nurl = "mqtt://a"\nprefix = "a/#"', "prefix"),
         ('[northbound.mqtt]\nurl = "mqtt://a"\nca_file = "x.pem"', "there is no file"),
         ("[northbound.mqtt]", "url: is missing"),
+        ('[northbound.sparkplug]\nurl = "mqtt://a"\ngroup = "g"', "edge_node: is mis"),
+        (
+            '[northbound.sparkplug]\nurl = "mqtt://a"\ngroup = "a/b"\nedge_node = "e"',
+            "group",
+        ),
+        (
+            '[northbound.sparkplug]\nurl = "mqtt://a"\ngroup = "g"\nedge_node = "e"\n'
+            'password_file = "x"',
+            "there is no file",
+        ),
         ("[northbound.mqqt]", "did you mean 'mqtt'?"),
     ],
 )

@@ -4,6 +4,7 @@ import hashlib
 import json
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
@@ -62,15 +63,19 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         description="Send the password over a network that anybody can listen to.",
     )
     tls: bool = Field(default=False, description="Encrypt the connection (TLS).")
-    ca_file: str = Field(
-        default="",
+    ca_file: Path | None = Field(
+        default=None,
         description="Certificates of authorities to trust (PEM) instead of the "
-        "system's; it turns TLS on.",
+        "system's, named relative to lineshaft.toml; it turns TLS on.",
     )
-    certificate: str = Field(
-        default="", description="Our own certificate (PEM); it turns TLS on."
+    certificate: Path | None = Field(
+        default=None,
+        description="Our own certificate (PEM), named relative to lineshaft.toml; it "
+        "turns TLS on.",
     )
-    private_key: str = Field(default="", description="The key of our certificate.")
+    private_key: Path | None = Field(
+        default=None, description="The key of our certificate, named likewise."
+    )
     time_path: str = Field(
         default="",
         description="Where JSON payloads tell their time (ISO 8601, or a number since "
@@ -101,7 +106,8 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     def broker(self, role: str, addresses: Sequence[str]) -> Broker:
         """Return the broker, and who we are to it with these addresses."""
         name = f"{self.client_id}-{role}" if self.client_id and role else self.client_id
-        files = (self.ca_file, self.certificate, self.private_key)
+        named = (self.ca_file, self.certificate, self.private_key)
+        files = [str(file) if file else "" for file in named]
         return Broker(
             host=self.host,
             port=self.port,
