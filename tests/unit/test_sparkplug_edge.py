@@ -205,6 +205,30 @@ def test_writes_are_refused_with_a_sentence_unless_all_allows_them() -> None:
         assert (shape.point.name, value) == ("acme/a/pump/on", True)
 
 
+@given(st.binary(max_size=200))
+def test_no_bytes_from_a_host_can_stop_us(data: bytes) -> None:
+    reader, host = Reader(shapes_of(SERVED), writes=True), PrimaryHost("scada")
+    for topic in ("spBv1.0/g/DCMD/e/pump", "spBv1.0/g/NCMD/e", host.topic, "x"):
+        reader.read(topic, data)
+        host.hear(topic, data)
+    assert isinstance(host.online, bool)
+
+
+@given(
+    st.integers(0, 40),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["pump", "press"]),
+    st.integers(0, 4),
+)
+def test_no_command_of_any_type_can_stop_us(
+    datatype: int, value: int, device: str, alias: int
+) -> None:
+    reader = Reader(shapes_of(SERVED), writes=True)
+    metric = Metric(alias=alias, datatype=datatype, int_value=value)
+    told = order(reader, f"spBv1.0/g/DCMD/e/{device}", metric)
+    assert len(told.writes) + len(told.refused) == 1
+
+
 def test_the_primary_host_is_believed_unless_its_word_is_older() -> None:
     host = PrimaryHost("scada")
     heard = []

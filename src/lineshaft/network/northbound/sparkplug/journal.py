@@ -104,8 +104,10 @@ class Journal:
         async with aclosing(self._batches()) as batches:
             async for batch in batches:
                 heard = list(self._heard_in(batch))
+                # A device that is born while the broker takes the rest says nothing
+                # of this batch, so who is born now decides.
+                born = frozenset(self._node.born)
                 yield heard
-                born = self._node.born
                 later = [h.waiting for h in heard if h.waiting.device not in born]
                 place = self._place._replace(sequence=batch[-1].sequence)
                 if later:
