@@ -262,18 +262,21 @@ async def test_what_was_said_while_the_broker_was_away_comes_as_historical(
             await broker.stop()
             for number in range(20, 60):
                 await plant_.say(OIL, float(number))
-            await plant_.until(lambda h: h.figures["stored"] == 40)
+            # What the broker had not confirmed when it died waits with them.
+            await plant_.until(lambda h: int(h.figures["stored"]) >= 40)
             await broker.start()
             async with open_host(broker.port, "host2") as again:
                 await again.state("scada", online=True, timestamp=1)
                 born = await again.until_heard("DBIRTH")
-                await again.until(lambda _: len(again.told(historical=True)) >= 40)
+                await again.until(lambda _: (1, 59.0) in again.told(historical=True))
                 await plant_.until(lambda h: h.figures["stored"] == 0)
                 await plant_.say(OIL, 60.0)
                 await again.until(lambda _: again.told(historical=False))
         assert host.told(historical=False) == [(1, float(n)) for n in range(20)]
         assert born.values[0][2] == 59.0
-        assert again.told(historical=True) == [(1, float(n)) for n in range(20, 60)]
+        gap = [(1, float(n)) for n in range(20, 60)]
+        assert again.told(historical=True)[-40:] == gap
+        assert set(again.told(historical=True)[:-40]) < set(host.told(historical=False))
         assert again.told(historical=False) == [(1, 60.0)]
         times = [t for d in again.of("DDATA") for _, t, _, old in d.values if old]
         assert times == sorted(times)
@@ -306,13 +309,15 @@ async def test_births_wait_for_the_primary_host_and_its_end_is_ours(
             await host.state("scada", online=False, timestamp=7)
             death = await host.until_heard("NDEATH")
             await plant_.say(COUNT, 4)
-            await plant_.until(lambda h: h.figures["stored"] == 1)
+            await plant_.until(lambda h: int(h.figures["stored"]) >= 1)
             await host.state("scada", online=True, timestamp=8)
-            await host.until(lambda _: len(host.told(historical=True)) == 3)
+            await host.until(lambda _: (2, 4) in host.told(historical=True))
         first, second = host.of("NBIRTH")
         assert death.bd_seq == first.bd_seq
         assert second.bd_seq > first.bd_seq
-        assert host.told(historical=True) == [(2, 1), (2, 2), (2, 4)]
+        # The 3 comes again when the end came before the broker had confirmed it.
+        past = [(2, n) for n in (1, 2, 3, 4)]
+        assert host.told(historical=True) in (past, [past[n] for n in (0, 1, 3)])
         kinds = [each.kind for each in host.heard]
         assert kinds.index("NBIRTH") < kinds.index("DBIRTH") < kinds.index("DDATA")
 

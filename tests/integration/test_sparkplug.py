@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from lineshaft.core.bus.server import Listeners, serve
+from lineshaft.core.errors import Unreachable
 from lineshaft.core.reading import Quality, Value
 from lineshaft.network.device import Batch
+from lineshaft.network.drivers.mqtt.connection import Broker, open_connection
 from lineshaft.network.drivers.mqtt.driver import (
     Settings,
     SparkplugDevice,
@@ -188,3 +190,23 @@ async def test_the_state_of_the_host_is_retained() -> None:
             assert online["online"] is True
             assert isinstance(online["timestamp"], int)
         assert (await state(broker.port))["online"] is False
+
+
+async def test_a_broker_settles_what_was_sent_without_confirmation(port: int) -> None:
+    async with (
+        open_connection(Broker(HOST, port, "hears", 5.0)) as hears,
+        open_connection(Broker(HOST, port, "says", 5.0)) as says,
+    ):
+        await hears.subscribe(["spBv1.0/g/#"])
+        heard: list[bytes] = []
+        for number in range(100):
+            says.send("spBv1.0/g/DDATA/e/d", str(number).encode())
+        await says.settle()
+        await says.settle()
+        async with asyncio.timeout(WITHIN_S):
+            while len(heard) < 100:
+                heard += [data for _, data in await hears.messages(1.0)]
+        assert heard == [str(number).encode() for number in range(100)]
+        says.drop()
+        with pytest.raises(Unreachable):
+            await says.settle()

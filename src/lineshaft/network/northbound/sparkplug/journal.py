@@ -114,11 +114,11 @@ class Journal:
                     await asyncio.to_thread(self._store.keep, later, place)
                 self._place = place
 
-    async def past(self) -> AsyncGenerator[list[tuple[str, list[Said]]], None]:
+    async def past(self) -> AsyncGenerator[Iterator[tuple[str, list[Said]]], None]:
         """Yield devices and what they said, oldest first, until none of it waits.
 
         Only of devices that are born. What was yielded is forgotten when the next is
-        asked for.
+        asked for; it is read from its bytes one by one.
         """
         while self._store.readings:
             devices = list(self._node.born)
@@ -126,7 +126,7 @@ class Journal:
             rows = [row for row in rows if row[1] in self._node.born]
             if not rows:
                 return
-            yield [(device, self._said_in(data)) for _, device, data in rows]
+            yield ((device, self._said_in(data)) for _, device, data in rows)
             numbers = [number for number, _, _ in rows]
             await asyncio.to_thread(self._store.remove, numbers)
 

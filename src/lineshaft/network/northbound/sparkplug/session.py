@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -118,7 +118,8 @@ class Sessions:
                 host.hear(topic, data)
 
     async def _live(self, connection: Connection, host: PrimaryHost) -> None:
-        self._bear(connection)
+        node = self._node
+        self._bear(connection, [d for d in node.devices if self._now.is_alive(d)])
         try:
             await connection.settle()
             self.trouble = ""
@@ -130,18 +131,17 @@ class Sessions:
         finally:
             # A goodbye does not send the will, so we say it ourselves, with QoS 1.
             with suppress(Unreachable):
-                await connection.publish(self._node.envelopes.death())
+                await connection.publish(node.envelopes.death())
             await self._journal.remember()
 
-    def _bear(self, connection: Connection) -> None:
-        alive = [each for each in self._node.devices if self._now.is_alive(each)]
-        self._learn(alive)
-        self._send(connection, self._node.births(alive))
-        self.counts.births += 1 + len(alive)
+    def _bear(self, connection: Connection, devices: Sequence[str]) -> None:
+        self._learn(devices)
+        self._send(connection, self._node.births(devices))
+        self.counts.births += 1 + len(devices)
 
-    def _learn(self, alive: Iterable[str]) -> None:
+    def _learn(self, devices: Iterable[str]) -> None:
         """Take in what the historian knew before we followed the bus."""
-        wanted = {at for device in alive for at in self._node.devices[device]}
+        wanted = {at for device in devices for at in self._node.devices[device]}
         everything = self._now.everything()
         self._node.take(everything[at] for at in wanted if everything[at].time_us)
 
@@ -160,6 +160,7 @@ class Sessions:
                 async for frames in past:
                     for device, said in frames:
                         self._send(connection, self._node.past(device, said))
+                        await asyncio.sleep(0)  # others of this process want to speak
                     await connection.settle()
             await asyncio.sleep(TICK_S)
 
@@ -201,7 +202,9 @@ class Sessions:
                 raise Unreachable(f"the primary host went offline ({host.topic})")
             if rebirth:
                 self.counts.rebirths += 1
-                self._bear(connection)
+                # Who comes or goes is told elsewhere, so those who are here stay.
+                here = [d for d in self._node.devices if d in self._node.born]
+                self._bear(connection, here)
 
     async def _carry_out(self, shape: Shape, value: Value) -> None:
         name = shape.point.name

@@ -50,6 +50,8 @@ class Store:
         self._gate = threading.RLock()
         self._db = sqlite3.connect(file, check_same_thread=False, timeout=1.0)
         self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+        # After a long silence the disk gets back what was needed.
+        self._db.execute("PRAGMA auto_vacuum=FULL")
         self._db.execute("PRAGMA journal_mode=WAL")
         # The crash of a process loses nothing, a power cut the last moments.
         self._db.execute("PRAGMA synchronous=NORMAL")
