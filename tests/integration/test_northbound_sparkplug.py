@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from lineshaft.core.command import Command, Outcome, Verdict
+from lineshaft.core.errors import NotFound
 from lineshaft.core.frame import Frame, encode_frame
 from lineshaft.core.health import Health, State
 from lineshaft.core.point import Kind, Point
@@ -414,6 +415,27 @@ async def test_when_too_much_waits_the_oldest_goes_and_is_counted(
             await host.state("scada", online=True, timestamp=1)
             await host.until(lambda _: len(host.told(historical=True)) == 5)
         assert host.told(historical=True) == [(2, number) for number in range(3, 8)]
+
+
+async def test_a_write_that_nobody_takes_or_knows_is_refused_and_life_goes_on(
+    tmp_path: Path,
+) -> None:
+    async with plant(tmp_path, writes=True) as (plant_, _, host):
+
+        async def answer(_: bytes) -> AsyncIterator[bytes]:
+            raise NotFound("there is no such point any more")
+            yield b""
+
+        async with plant_.output():
+            await host.until_heard("DBIRTH")
+            host.write("press", "oil/level", 1.0)  # no collector is there
+            await plant_.until(lambda h: h.figures["refused"] == 1)
+            async with plant_.bus.answer("commands.press", answer):
+                host.write("press", "oil/level", 2.0)
+                await plant_.until(lambda h: h.figures["refused"] == 2)
+            await plant_.say(COUNT, 1)
+            await host.until_heard("DDATA")
+        assert len(host.of("NBIRTH")) == 1
 
 
 @asynccontextmanager

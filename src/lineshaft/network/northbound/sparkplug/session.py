@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lineshaft.core.command import Outcome, Verdict
-from lineshaft.core.errors import Refused, Unreachable
+from lineshaft.core.errors import LineshaftError, Refused, Unreachable
 from lineshaft.core.process.tasks import bare, beside
 from lineshaft.core.reading import Value
 from lineshaft.network.drivers.mqtt.connection import (
@@ -214,6 +214,9 @@ class Sessions:
         self._writing += 1
         try:
             outcome = await self._write(shape, value)
+        except LineshaftError as error:
+            self._refuse(f"{name}: {error}")
+            return
         finally:
             self._writing -= 1
         if outcome.verdict is Verdict.CONFIRMED:
