@@ -280,6 +280,14 @@ def test_the_store_keeps_order_place_and_no_frame_twice(file: Path) -> None:
         assert (store.readings, store.dropped) == (0, 1)
 
 
+def test_the_store_gives_little_at_once_but_something(file: Path) -> None:
+    with open_store(file, 100, ["press"]) as store:
+        store.keep([waiting(n, readings=4) for n in range(1, 6)], Place("s", 5))
+        counts = [len(store.oldest(["press"], most)) for most in (1, 4, 8, 11, 50)]
+        assert counts == [1, 1, 2, 2, 5]
+        assert store.oldest([], 50) == []
+
+
 def test_the_store_lets_the_oldest_go_when_it_is_full(file: Path) -> None:
     with open_store(file, 5, ["press"]) as store:
         store.keep([waiting(n, readings=2) for n in range(1, 5)], Place("s", 4))

@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_S = 1.0
 IDLE_S = 5.0
 """Longer than a bus that has something takes to give it."""
-PAST_AT_ONCE = 32
-"""Frames of the past between two confirmations."""
+PAST_AT_ONCE = 5000
+"""Readings of the past between two confirmations: a slow road takes them in time."""
 
 
 class Heard(NamedTuple):

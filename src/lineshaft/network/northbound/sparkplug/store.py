@@ -5,6 +5,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ CREATE TABLE IF NOT EXISTS waiting (
 );
 CREATE INDEX IF NOT EXISTS waiting_device ON waiting (device, number);
 """
+_FRAMES_AT_ONCE = 64
 _SET = "INSERT OR REPLACE INTO known (key, text, number) VALUES (?, ?, ?)"
 
 
@@ -111,13 +113,19 @@ class Store:
     def oldest(
         self, devices: Collection[str], most: int
     ) -> list[tuple[int, str, bytes]]:
-        """Return the number, device and data of the oldest frames of these devices."""
+        """Return the number, device and data of the oldest frames of these devices.
+
+        One at least, if any waits, and else no more than hold `most` readings.
+        """
         with self._doing("what waits"):
-            return self._db.execute(
-                "SELECT number, device, data FROM waiting WHERE device IN "
+            rows = self._db.execute(
+                "SELECT number, device, data, readings FROM waiting WHERE device IN "
                 "(SELECT value FROM json_each(?)) ORDER BY number LIMIT ?",
-                (json.dumps(list(devices)), most),
+                (json.dumps(list(devices)), _FRAMES_AT_ONCE),
             ).fetchall()
+        sums = accumulate(readings for *_, readings in rows)
+        fitting = sum(total <= most for total in sums)
+        return [(number, *rest) for number, *rest, _ in rows[: max(fitting, 1)]]
 
     def remove(self, numbers: Sequence[int]) -> None:
         """Forget frames that were told."""
