@@ -124,13 +124,14 @@ async def run_web(plant: Plant, bus_url: str) -> None:
 async def run_northbound(plant: Plant, bus_url: str) -> None:
     """Let SCADA and MES read and write the namespace."""
     from lineshaft.network.northbound.mirror import Served
-    from lineshaft.network.northbound.service import open_outputs
+    from lineshaft.network.northbound.service import Folders, open_outputs
     from lineshaft.platform.historian.asking import HistorianClient
 
-    wanted, home = plant.settings.northbound, plant.file.parent
+    wanted = plant.settings.northbound
+    folders = Folders(plant.file.parent, plant.data)
     served = [Served(point, device) for point, device, _ in plant.points()]
     async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
-        outputs = open_outputs(wanted, home, served, bus, HistorianClient(bus))
+        outputs = open_outputs(wanted, folders, served, bus, HistorianClient(bus))
         await run([*outputs, Pulse("northbound", bus)])
 
 
