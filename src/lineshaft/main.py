@@ -214,16 +214,17 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(hold(plant.data))
         done(f"data directory {plant.data}")
-        bus_url = await stack.enter_async_context(_bus(plant))
+        rolls: list[Roll] = []
+        bus_url = await stack.enter_async_context(_bus(plant, rolls))
         done(f"message bus {without_password(bus_url)}")
         bus = await stack.enter_async_context(
             open_bus(bus_url, most_bytes=_stream_bytes(plant))
         )
-        roll = Roll(bus, len(rooms_of(plant)) + len(beside.programs))
-        await stack.enter_async_context(beside_us(roll.run()))
+        rolls.append(Roll(bus, len(rooms_of(plant)) + len(beside.programs)))
+        await stack.enter_async_context(beside_us(rolls[0].run()))
 
         def ended(name: str, code: int) -> None:
-            roll.note(name, code)
+            rolls[0].note(name, code)
             _complain(name, code)
 
         # What is started last is stopped first: when the collector says that it
@@ -287,8 +288,15 @@ def _complain(name: str, code: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _bus(plant: Plant) -> AsyncIterator[str]:
-    """Run the embedded server, unless there is a cluster."""
+async def _bus(plant: Plant, rolls: Sequence[Roll]) -> AsyncIterator[str]:
+    """Run the embedded server, unless there is a cluster; `rolls` hear of restarts."""
+
+    def restarted(why: str) -> None:
+        said = {"code": Code.STARTED_AGAIN, "program": "nats-server"}
+        log.error(why, extra=said)
+        for roll in rolls:
+            roll.tell("nats-server", why)
+
     bus = plant.settings.bus
     if bus.url:
         yield bus.url
@@ -299,7 +307,7 @@ async def _bus(plant: Plant) -> AsyncIterator[str]:
         wanted,
         # Events, and what machines keep on the MQTT side, have room beside readings.
         most_bytes=_stream_bytes(plant) + (1 << 30),
-        on_restart=log.error,
+        on_restart=restarted,
     ) as listeners:
         yield listeners.url
 

@@ -77,3 +77,17 @@ async def test_computed_points_live_beside_all_others(tmp_path: Path) -> None:
             assert past["time"] == sorted(set(past["time"]))
     finally:
         await meters.end()
+
+
+async def test_a_bus_that_was_started_again_is_told(tmp_path: Path) -> None:
+    config = write(tmp_path, free_port(), f"{SUM};{VOLTAGES};float;V")
+    with started(["up", "--config", str(config)], tmp_path / "data") as plant:
+        [server] = plant.running("nats-server")
+        server.kill()
+
+        def is_told() -> bool:
+            told = {each["service"]: each for each in plant.get("/health")["services"]}
+            reason = str(told.get("supervisor", {}).get("reason", ""))
+            return "nats-server ended with code -9" in reason
+
+        await until(plant, is_told)
