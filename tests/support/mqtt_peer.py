@@ -56,14 +56,12 @@ def free_port() -> int:
 class Mosquitto:
     """A mosquitto on loopback, which keeps its port when it is started again."""
 
-    def __init__(self, program: str, folder: Path, files: Files | None) -> None:
+    def __init__(self, program: str, folder: Path, more: str) -> None:
         self.port = free_port()
         self._program = program
         self._file = folder / "mosquitto.conf"
         text = f"listener {self.port} {HOST}\nallow_anonymous true\n"
-        if files is not None:
-            text += f"certfile {files.certificate}\nkeyfile {files.key}\nuser root\n"
-        self._file.write_text(text)
+        self._file.write_text(text + more)
         self._process: Process | None = None
 
     async def start(self) -> None:
@@ -90,12 +88,17 @@ class Mosquitto:
 
 
 @asynccontextmanager
-async def open_mosquitto(files: Files | None = None) -> AsyncIterator[Mosquitto]:
+async def open_mosquitto(
+    files: Files | None = None, more: str = ""
+) -> AsyncIterator[Mosquitto]:
+    """Run a broker; with `files` it speaks TLS, `more` are lines of its settings."""
     from support.peers import need
 
     program = need("mosquitto", package="mosquitto")
     with tempfile.TemporaryDirectory() as folder:
-        broker = Mosquitto(program, Path(folder), files)
+        if files is not None:
+            more += f"certfile {files.certificate}\nkeyfile {files.key}\nuser root\n"
+        broker = Mosquitto(program, Path(folder), more)
         await broker.start()
         try:
             yield broker
