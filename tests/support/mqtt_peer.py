@@ -16,7 +16,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.point import Kind, Point
@@ -34,7 +34,9 @@ from lineshaft.network.drivers.mqtt.sparkplug.payload import (
     encode,
     value_of,
 )
-from support.authority import Files
+
+if TYPE_CHECKING:  # the edge node runs as a script, which sees nothing beside it
+    from support.authority import Files
 
 HOST = "127.0.0.1"
 START_WITHIN_S = 30.0
@@ -89,7 +91,7 @@ class Mosquitto:
 
 @asynccontextmanager
 async def open_mosquitto(
-    files: Files | None = None, more: str = ""
+    files: "Files | None" = None, more: str = ""
 ) -> AsyncIterator[Mosquitto]:
     """Run a broker; with `files` it speaks TLS, `more` are lines of its settings."""
     from support.peers import need
