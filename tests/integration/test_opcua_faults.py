@@ -99,6 +99,7 @@ async def test_no_change_is_lost_while_the_keys_of_the_channel_are_renewed(
 ) -> None:
     keys = Keys(tmp_path)
     more: dict[str, object] = {"security": security, "timeout_s": 10}
+    more["queue_size"] = 1000  # this machine may be busy for more than a second
     if security != "none":
         more |= {
             "certificate": keys.path("ours.pem"),

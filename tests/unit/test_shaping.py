@@ -181,6 +181,14 @@ def test_what_we_say_is_never_before_nor_ahead_of_the_device_s_own_clock(
     assert cut.time.tolist() == [(1103 - behind_s) * S]
 
 
+def test_of_a_recording_of_other_times_we_speak_in_the_present() -> None:
+    shaper = Shaper([point()], 900_000 * S)
+    for second in (1000, 1001):
+        said_at(shaper, (900_000 + second) * S, second * S, 1.0)
+    cut = shaper.condemn(np.array([0]), "it was stopped", 902_000 * S)
+    assert cut.time.tolist() == [902_000 * S]
+
+
 def test_a_condemned_point_is_not_repeated_and_its_return_is_news() -> None:
     shaper = Shaper([point()])
     news(shaper, 0, 60, (0, 1.0))

@@ -40,6 +40,8 @@ _EXACT = 1 << 53
 _MOST_STATUSES = 4096
 _TABLE_FULL = 60_000
 _LONGEST_QUOTE = 40
+_NO_CLOCK_US = 86_400_000_000
+"""Whoever is a day off tells the past, or of another age; we speak of now."""
 _JITTER_US = 5_000_000
 """How much later than others a reading may come and be no sign of a clock set."""
 
@@ -158,7 +160,9 @@ class Shaper:
         """
         changes = columns.time[self._kind[columns.point] != KIND_NONE]
         if len(changes):
-            self._behind_us = stamp_us - int(changes.max())
+            behind_us = stamp_us - int(changes.max())
+            is_clock = abs(behind_us) < _NO_CLOCK_US
+            self._behind_us = behind_us if is_clock else 0
 
     def _told_again(self, rows: Positions, stamp_us: int) -> Columns:
         """Return what we say in the device's stead, behind what was told before.
