@@ -104,12 +104,17 @@ def commands() -> Iterator[str]:
         "prints what programs read. `--data` names the plant's data directory, "
         "`--config` its file."
     )
-    for name in sorted(name for name in app if not name.startswith("-")):
-        verb = app[name]
+    yield from _verbs(app, "lineshaft", "##")
+
+
+def _verbs(of: App, called: str, mark: str) -> Iterator[str]:
+    for name in sorted(name for name in of if not name.startswith("-")):
+        verb = of[name]
         if isinstance(verb, App) and verb.show:
-            yield from ("", f"## `lineshaft {name}`", "")
+            yield from ("", f"{mark} `{called} {name}`", "")
             told = (verb.help or "").partition("Parameters\n")[0]
             yield "\n".join(line.strip() for line in told.strip().splitlines())
+            yield from _verbs(verb, f"{called} {name}", f"{mark}#")
 
 
 def routes(api: dict[str, Any]) -> Iterator[str]:  # Any: JSON

@@ -72,7 +72,8 @@ def _what(manifest: Manifest) -> str:
 
 
 def _configuration(config: Path) -> dict[str, Path]:
-    """Return lineshaft.toml and its point lists, by their names in the back-up."""
+    """Return lineshaft.toml, its point lists and the policy, by their names there."""
+    from lineshaft.settings.policy import FILE
     from lineshaft.settings.toml import read_toml
 
     if not config.exists():
@@ -81,6 +82,8 @@ def _configuration(config: Path) -> dict[str, Path]:
         )
         return {}
     files = {"lineshaft.toml": config}
+    if (policy := config.with_name(FILE)).is_file():
+        files[FILE] = policy
     devices = read_toml(config)[0].get("devices")
     for device in devices.values() if isinstance(devices, dict) else ():
         points = device.get("points") if isinstance(device, dict) else None

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -22,12 +21,12 @@ from typing_extensions import override
 
 from lineshaft.core.bus.settings import Settings as BusSettings
 from lineshaft.core.errors import ConfigError
-from lineshaft.core.name import did_you_mean
 from lineshaft.network.drivers import NotLoaded
 from lineshaft.network.drivers import load as load_driver
 from lineshaft.network.northbound.settings import Settings as NorthboundSettings
 from lineshaft.network.settings import DeviceConfig, DeviceSettings, OutboxSettings
 from lineshaft.platform.historian.settings import Settings as HistorianSettings
+from lineshaft.settings.faults import explain, sentence
 from lineshaft.settings.points import PointList, read_points
 from lineshaft.settings.toml import Table, place_of, read_toml
 from lineshaft.web.settings import Settings as WebSettings
@@ -102,7 +101,7 @@ def load(file: Path, data: Path, *, drivers: bool = True) -> Plant:
     try:
         settings = Settings(**table)  # type: ignore[arg-type]  # pydantic checks it
     except ValidationError as error:
-        problems = list(_explain(error, file, text, ()))
+        problems = list(explain(error, Settings, file, text))
         raise ConfigError([*problems, *_device_problems(table, file, text)]) from error
     problems = []
     place = _Place(file, text, problems, drivers)
@@ -211,7 +210,7 @@ def _driver_settings(
     except ValidationError as error:
         known = [*{*kind.model_fields, *_COMMON}]
         for fault in error.errors(include_url=False):
-            place.tell((*path, *fault["loc"]), _sentence(fault, known))
+            place.tell((*path, *fault["loc"]), sentence(fault, known))
         return None
 
 
@@ -248,39 +247,3 @@ def _secret(reference: str, base: Path) -> SecretStr:
         "a secret is not written into this file; write file:NAME for a file that holds "
         "it or env:NAME for an environment variable"
     )
-
-
-def _explain(
-    error: ValidationError, file: Path, text: str, path: tuple[str, ...]
-) -> Iterator[str]:
-    for fault in error.errors(include_url=False):
-        where = (*path, *fault["loc"])
-        key = ".".join(str(part) for part in where)
-        known = _known_at(Settings, where[:-1])
-        at = place_of(text, where)
-        yield f"{file}{at}: {key}: {_sentence(fault, known)}"
-
-
-def _sentence(fault: ErrorDetails, known: list[str]) -> str:
-    if fault["type"] == "extra_forbidden":
-        key = str(fault["loc"][-1])
-        hint = did_you_mean(key, known) or f"; there are: {', '.join(sorted(known))}"
-        return f"there is no such setting{hint}"
-    if fault["type"] == "missing":
-        return "is missing; add it to this table"
-    given = fault["input"]
-    shown = f"{given!r}: " if isinstance(given, str | int | float) else ""
-    return f"{shown}{fault['msg'].lower().removeprefix('value error, ')}"
-
-
-def _known_at(root: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
-    model = root
-    for part in path:
-        field = model.model_fields.get(str(part))
-        kind = field.annotation if field else None
-        # A table that may be left out is `Table | None`.
-        kind = next(iter(get_args(kind)), kind)
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            return []
-        model = kind
-    return list(model.model_fields)
