@@ -8,6 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from operator import itemgetter
 
 import msgspec
 
@@ -114,7 +115,7 @@ class Policy:
                 self._rules[holder].append((ruling, rule))
         self._trees_of: dict[tuple[str, Action], tuple[Tree[Ruling], ...]] = {}
         self._trees: dict[tuple[str, Action], Tree[Ruling] | None] = {}
-        self._approvals: dict[Action, Tree[Approval]] = {}
+        self._approvals: dict[Action, Tree[tuple[int, Approval]]] = {}
         self._kept: dict[tuple[str, Action, str], _Kept] = {}
 
     def decide(self, subject: str, action: Action, name: str, at_us: int) -> Decision:
@@ -187,15 +188,15 @@ class Policy:
         return Decision(*asked, Outcome.ALLOW, Reason.GRANTED, first.name)
 
     def approval(self, action: Action, name: str) -> Approval | None:
-        """Return the rule that wants a second person for this, if there is one."""
+        """Return the first rule that wants a second person for this, if any does."""
         tree = self._approvals.get(action)
         if tree is None:
             tree = self._approvals[action] = Tree()
-            for rule in self.document.approval:
+            for number, rule in enumerate(self.document.approval):
                 for pattern in rule.on if action in rule.actions else ():
-                    tree.add(pattern, rule)
+                    tree.add(pattern, (number, rule))
         found = tree.find(name.split("/"))
-        return found[0] if found else None
+        return min(found, key=itemgetter(0))[1] if found else None
 
     def _trees_for(self, subject: str, action: Action) -> tuple[Tree[Ruling], ...]:
         key = (subject, action)
