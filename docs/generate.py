@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from cyclopts import App
 from pydantic import BaseModel
@@ -48,11 +48,11 @@ def settings() -> Iterator[str]:
         "refused."
     )
     for name, field in Settings.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from ("", f"## `[{name}]`", "")
-            yield from _table(kind)
-            yield from _tables_in(name, kind)
+        for kind in (field.annotation, *_optional(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from ("", f"## `[{name}]`", "")
+                yield from _table(kind)
+                yield from _tables_in(name, kind)
     yield from ("", "## `[devices.NAME]`", "", "Every device has these:", "")
     yield from _table(DeviceSettings)
     for driver in drivers.names():
@@ -60,12 +60,20 @@ def settings() -> Iterator[str]:
         yield from _table(drivers.load(driver).Settings)
 
 
+def _optional(annotation: object) -> tuple[object, ...]:
+    """Return the kinds of a table that may be left out."""
+    kinds = get_args(annotation)
+    return kinds if type(None) in kinds else ()
+
+
 def _tables_in(name: str, model: type[BaseModel]) -> Iterator[str]:
     """Yield the tables that may be left out, which are `Table | None`."""
     for key, field in model.model_fields.items():
         for kind in get_args(field.annotation):
             if isinstance(kind, type) and issubclass(kind, BaseModel):
-                yield from ("", f"### `[{name}.{key}]`", "")
+                table = f"[{name}.{key}]"
+                is_list = get_origin(field.annotation) is tuple
+                yield from ("", f"### `{f'[{table}]' if is_list else table}`", "")
                 yield from _table(kind)
 
 
@@ -75,7 +83,8 @@ def _table(model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
         default = _default(field.get_default(call_default_factory=True))
         kind = _type(field.annotation)
-        yield f"| `{name}` | {kind} | {default} | {field.description or ''} |"
+        key, told = field.alias or name, field.description or ""
+        yield f"| `{key}` | {kind} | {default} | {told} |"
 
 
 def _default(value: object) -> str:

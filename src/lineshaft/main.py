@@ -101,6 +101,7 @@ async def run_historian(plant: Plant, bus_url: str) -> None:
 async def run_web(plant: Plant, bus_url: str) -> None:
     """Let people and programs look in."""
     from lineshaft.platform.historian.asking import HistorianClient
+    from lineshaft.security.data.gate import Gate
     from lineshaft.web.service import Served, Web
 
     def served(plant: Plant) -> Served:
@@ -113,7 +114,8 @@ async def run_web(plant: Plant, bus_url: str) -> None:
             for device in devices
             for p in device.points
         ]
-        return Served(plant.name, plant.settings.plant.demo, points, services)
+        gate = Gate(plant.settings.data) if plant.settings.data else None
+        return Served(plant.name, plant.settings.plant.demo, points, services, gate)
 
     def read() -> Served:
         return served(settings.load(plant.file, plant.data, drivers=False))

@@ -18,8 +18,8 @@ from lineshaft.security.access.document import (
 )
 from lineshaft.security.access.policy import Outcome, Policy, Reason
 from lineshaft.security.access.roles import ACTIONS_OF, Action, Role
-from lineshaft.security.access.tree import Tree
 from lineshaft.security.access.why import why
+from lineshaft.security.tree import Tree
 
 MARCH, APRIL, MAY = (datetime(2026, month, 1, tzinfo=UTC) for month in (3, 4, 5))
 NOW = to_us(APRIL)

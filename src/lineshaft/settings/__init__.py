@@ -26,6 +26,7 @@ from lineshaft.network.drivers import load as load_driver
 from lineshaft.network.northbound.settings import Settings as NorthboundSettings
 from lineshaft.network.settings import DeviceConfig, DeviceSettings, OutboxSettings
 from lineshaft.platform.historian.settings import Settings as HistorianSettings
+from lineshaft.security.data.settings import Settings as DataSettings
 from lineshaft.settings.faults import explain, sentence
 from lineshaft.settings.points import PointList, read_points
 from lineshaft.settings.toml import Table, place_of, read_toml
@@ -58,6 +59,9 @@ class Settings(BaseSettings):
     historian: HistorianSettings = HistorianSettings()
     web: WebSettings = WebSettings()
     northbound: NorthboundSettings = NorthboundSettings()
+    data: DataSettings | None = Field(
+        default=None, description="Labels of the data; left out, none are asked for."
+    )
     devices: dict[str, DeviceSettings] = Field(
         default={}, description="The machines, one table [devices.NAME] each."
     )
@@ -107,6 +111,8 @@ def load(file: Path, data: Path, *, drivers: bool = True) -> Plant:
     place = _Place(file, text, problems, drivers)
     for path, said in settings.northbound.problems(file.parent):
         place.tell(path, said)
+    for where, said in settings.data.problems() if settings.data else ():
+        place.tell(where, said)
     devices = tuple(_devices(settings, place))
     if problems:
         raise ConfigError(problems)

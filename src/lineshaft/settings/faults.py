@@ -59,4 +59,4 @@ def known_at(root: type[BaseModel], path: Sequence[str | int]) -> list[str]:
             return []
         inside = kinds[0] is not tables[0] and type(None) not in kinds
         model = tables[0]
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]

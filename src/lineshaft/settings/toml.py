@@ -39,6 +39,8 @@ def parse_toml(text: str, file: Path) -> Table:
         where = f":{place[1]}:{place[2]}" if place else f":{text.count(chr(10)) + 1}"
         reason = _WHERE.sub("", said).strip()
         raise ConfigError(f"{file}{where}: is not TOML: {reason}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{file} is nested without end; write it flatter") from error
 
 
 def place_of(text: str, path: Sequence[str | int]) -> str:

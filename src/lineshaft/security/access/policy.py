@@ -24,7 +24,7 @@ from lineshaft.security.access.document import (
     Lasting,
 )
 from lineshaft.security.access.roles import Action
-from lineshaft.security.access.tree import Tree
+from lineshaft.security.tree import Tree
 
 ALWAYS, NEVER = -(1 << 62), 1 << 62
 MOST_KEPT = 200_000
