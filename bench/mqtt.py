@@ -8,6 +8,7 @@ from typing import TypedDict
 
 from lineshaft.core.bus.server import Listeners, serve
 from lineshaft.core.point import Point
+from lineshaft.core.reading import GOOD
 from lineshaft.network.drivers.mqtt.address import Metric as Address
 from lineshaft.network.drivers.mqtt.address import Plain, parse_address
 from lineshaft.network.drivers.mqtt.connection import Message, open_connection
@@ -15,6 +16,8 @@ from lineshaft.network.drivers.mqtt.driver import Settings, connect
 from lineshaft.network.drivers.mqtt.plain import Reader
 from lineshaft.network.drivers.mqtt.sparkplug.host import Host
 from lineshaft.network.drivers.mqtt.sparkplug.payload import DataType, Payload, encode
+from lineshaft.network.northbound.mirror import Said, Served
+from lineshaft.network.northbound.sparkplug.node import EdgeNode
 
 MESSAGES = 20_000
 METRICS, ROUNDS = 100, 500
@@ -33,7 +36,7 @@ class Row(TypedDict):
 
 
 def rows() -> list[Row]:
-    found = [_json(), _sparkplug()]
+    found = [_json(), _sparkplug(), *_edge()]
     for qos in (0, 1):
         found += asyncio.run(_listener(qos))
     return found
@@ -70,6 +73,29 @@ def _sparkplug() -> Row:
     assert len(host.batch) == METRICS * (ROUNDS + 1)
     each_us = took_s / METRICS / ROUNDS * 1e6
     return _row("mqtt.sparkplug_decode", each_us, "us/metric", 5.0)
+
+
+def _edge() -> list[Row]:
+    """Measure our own edge node: from what points say to bytes, now and as past."""
+    served = [Served(Point(name=f"a/m{n}", address="1"), "d") for n in range(METRICS)]
+    node = EdgeNode(served, "g", "e")
+    node.births(["d"])
+    said = [
+        [Said(n, float(r), GOOD, (r + 1) * 1_000_000) for n in range(METRICS)]
+        for r in range(ROUNDS)
+    ]
+    began = time.process_time()
+    messages = [message for each in said for message in node.news(each)]
+    live_s = time.process_time() - began
+    assert len(messages) == ROUNDS
+    began = time.process_time()
+    messages = [message for each in said for message in node.past("d", each)]
+    past_s = time.process_time() - began
+    each_us = 1e6 / METRICS / ROUNDS
+    return [
+        _row("northbound.sparkplug_live", live_s * each_us, "us/metric", 10.0),
+        _row("northbound.sparkplug_past", past_s * each_us, "us/metric", 10.0),
+    ]
 
 
 def _payload(seq: int, *, named: bool) -> bytes:

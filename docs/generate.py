@@ -18,6 +18,7 @@ from lineshaft.cli.verbs import app
 from lineshaft.core.errors.codes import book
 from lineshaft.network import drivers
 from lineshaft.network.settings import DeviceSettings
+from lineshaft.platform.computed.functions import LAZY, OVER_TIME, PLAIN
 from lineshaft.settings import Settings
 from lineshaft.web.api.app import openapi_json
 
@@ -34,6 +35,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "lineshaft.schema.json": _json(Settings.model_json_schema()),
         REFERENCE / "commands.md": "\n".join(commands()) + "\n",
         REFERENCE / "errors.md": "\n".join(errors()) + "\n",
+        REFERENCE / "expressions.md": "\n".join(expressions()) + "\n",
         REFERENCE / "api.md": "\n".join(routes(api)) + "\n",
         ROOT / "frontend" / "openapi.json": _json(api),
     }
@@ -179,6 +181,24 @@ def errors() -> Iterator[str]:
         yield from (f"- {cause}" for cause in entry.causes)
         yield from ("", "What to do:", "")
         yield from (f"{n}. {step}" for n, step in enumerate(entry.do, 1))
+
+
+def expressions() -> Iterator[str]:
+    """Yield the page of all functions of computed points."""
+    yield from ("# Expressions", "", GENERATED, "")
+    yield (
+        "What [computed points](../how-to/compute-points.md) may call. Time is the "
+        "source time of the inputs; a span is at most 86,400 s long."
+    )
+    parts = {
+        "Of numbers": PLAIN,
+        "Of choice and quality": LAZY,
+        "Over time": OVER_TIME,
+    }
+    for title, functions in parts.items():
+        yield from ("", f"## {title}", "", "| function | what it yields |", "|---|---|")
+        for each in functions.values():
+            yield f"| `{each.usage.replace(' or ', '` or `')}` | {each.meaning} |"
 
 
 def _json(value: object) -> str:

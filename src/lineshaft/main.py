@@ -109,11 +109,8 @@ async def run_web(plant: Plant, bus_url: str) -> None:
         services = ["bus", "historian", "outbox", "web"]
         services += plant.settings.northbound.services
         services += [f"collector.{device.name}" for device in devices]
-        points = [
-            (p, device.name, device.protocol)
-            for device in devices
-            for p in device.points
-        ]
+        services += ["collector.computed"] if plant.settings.computed.points else []
+        points = list(plant.points())
         gate = Gate(plant.settings.data) if plant.settings.data else None
         return Served(plant.name, plant.settings.plant.demo, points, services, gate)
 
@@ -129,19 +126,39 @@ async def run_web(plant: Plant, bus_url: str) -> None:
 async def run_northbound(plant: Plant, bus_url: str) -> None:
     """Let SCADA and MES read and write the namespace."""
     from lineshaft.network.northbound.mirror import Served
-    from lineshaft.network.northbound.service import open_outputs
+    from lineshaft.network.northbound.service import Folders, open_outputs
     from lineshaft.platform.historian.asking import HistorianClient
 
-    wanted, home = plant.settings.northbound, plant.file.parent
-    served = [Served(p, device.name) for device in plant.devices for p in device.points]
+    wanted = plant.settings.northbound
+    folders = Folders(plant.file.parent, plant.data)
+    served = [Served(point, device) for point, device, _ in plant.points()]
     async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
-        outputs = open_outputs(wanted, home, served, bus, HistorianClient(bus))
+        outputs = open_outputs(wanted, folders, served, bus, HistorianClient(bus))
         await run([*outputs, Pulse("northbound", bus)])
+
+
+async def run_computed(plant: Plant, bus_url: str) -> None:
+    """Compute points from other points."""
+    from lineshaft.platform.computed.plan import formulas
+    from lineshaft.platform.computed.service import Computing, Plan
+    from lineshaft.platform.historian.asking import HistorianClient
+
+    devices = {p.name: device.name for device in plant.devices for p in device.points}
+    kinds = {point.name: point.type for point, _, _ in plant.points()}
+    made = formulas(plant.computed, kinds)
+    needed = {name for formula in made for name in formula.program.inputs}
+    inputs = {name: device for name, device in devices.items() if name in needed}
+    plan = Plan(made, inputs, plant.settings.computed.heartbeat_s)
+    file = plant.data / "computed" / "state.msgpack"
+    async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
+        computing = Computing(plan, file, bus, HistorianClient(bus))
+        await run([computing, Pulse("computed", bus)])
 
 
 ROOMS: dict[str, Callable[[Plant, str], Coroutine[None, None, None]]] = {
     "historian": run_historian,
     "collector": run_collector,
+    "computed": run_computed,
     "web": run_web,
     "northbound": run_northbound,
 }
@@ -151,6 +168,7 @@ ROOMS: dict[str, Callable[[Plant, str], Coroutine[None, None, None]]] = {
 def rooms_of(plant: Plant) -> list[str]:
     """Return the rooms that a plant needs."""
     idle = set() if plant.settings.northbound.is_wanted else {"northbound"}
+    idle |= set() if plant.settings.computed.points else {"computed"}
     return [room for room in ROOMS if room not in idle]
 
 
@@ -198,16 +216,17 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(hold(plant.data))
         done(f"data directory {plant.data}")
-        bus_url = await stack.enter_async_context(_bus(plant))
+        rolls: list[Roll] = []
+        bus_url = await stack.enter_async_context(_bus(plant, rolls))
         done(f"message bus {without_password(bus_url)}")
         bus = await stack.enter_async_context(
             open_bus(bus_url, most_bytes=_stream_bytes(plant))
         )
-        roll = Roll(bus, len(rooms_of(plant)) + len(beside.programs))
-        await stack.enter_async_context(beside_us(roll.run()))
+        rolls.append(Roll(bus, len(rooms_of(plant)) + len(beside.programs)))
+        await stack.enter_async_context(beside_us(rolls[0].run()))
 
         def ended(name: str, code: int) -> None:
-            roll.note(name, code)
+            rolls[0].note(name, code)
             _complain(name, code)
 
         # What is started last is stopped first: when the collector says that it
@@ -271,8 +290,15 @@ def _complain(name: str, code: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _bus(plant: Plant) -> AsyncIterator[str]:
-    """Run the embedded server, unless there is a cluster."""
+async def _bus(plant: Plant, rolls: Sequence[Roll]) -> AsyncIterator[str]:
+    """Run the embedded server, unless there is a cluster; `rolls` hear of restarts."""
+
+    def restarted(why: str) -> None:
+        said = {"code": Code.STARTED_AGAIN, "program": "nats-server"}
+        log.error(why, extra=said)
+        for roll in rolls:
+            roll.tell("nats-server", why)
+
     bus = plant.settings.bus
     if bus.url:
         yield bus.url
@@ -283,7 +309,7 @@ async def _bus(plant: Plant) -> AsyncIterator[str]:
         wanted,
         # Events, and what machines keep on the MQTT side, have room beside readings.
         most_bytes=_stream_bytes(plant) + (1 << 30),
-        on_restart=log.error,
+        on_restart=restarted,
     ) as listeners:
         yield listeners.url
 

@@ -84,13 +84,16 @@ def test_a_walk_stops_where_a_gateway_has_no_such_unit(
     assert "unit 9" in said
 
 
-@pytest.mark.parametrize("scheme", ["opc.tcp", "mqtt"])
+@pytest.mark.parametrize(
+    ("scheme", "layer"),
+    [("opc.tcp", "security"), ("mqtt", "session"), ("mqtts", "TLS")],
+)
 def test_a_walk_stops_where_the_other_side_speaks_something_else(
-    scheme: str, capsys: pytest.CaptureFixture[str]
+    scheme: str, layer: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with listener() as port:
         code, layers, said = walk(f"{scheme}://{HOST}:{port}", capsys)
-    assert (code, layers[-1]) == (2, ("session", "fault"))
+    assert (code, layers[-1]) == (2, (layer, "fault"))
     assert str(port) in said
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from lineshaft.core.bus.server import Listeners, serve
+from lineshaft.core.errors import Unreachable
 from lineshaft.core.reading import Quality, Value
 from lineshaft.network.device import Batch
+from lineshaft.network.drivers.mqtt.connection import Broker, open_connection
 from lineshaft.network.drivers.mqtt.driver import (
     Settings,
     SparkplugDevice,
@@ -23,7 +25,8 @@ from lineshaft.network.drivers.mqtt.simulator import point_list
 from lineshaft.network.drivers.mqtt.sparkplug import payload as codec
 from lineshaft.network.drivers.mqtt.sparkplug.payload import DataType, Payload
 from support.mqtt_peer import HOST, open_mosquitto
-from support.peers import need, need_node
+from support.peers import need
+from support.sparkplug_library import ask, open_node
 
 WITHIN_S = 60.0
 SIMULATOR = "lineshaft.network.drivers.mqtt.simulator"
@@ -36,28 +39,6 @@ VALUES: list[tuple[DataType, Value]] = [
     (DataType.DATE_TIME, 1_800_000_000_000),
 ]  # fmt: skip
 WIDE = {"Int64", "UInt64", "DateTime"}
-
-
-@asynccontextmanager
-async def open_node() -> AsyncIterator[Process]:
-    node, home = need_node("sparkplug_js")
-    process = await asyncio.create_subprocess_exec(
-        node, str(home / "peer.js"), stdin=PIPE, stdout=PIPE
-    )
-    try:
-        yield process
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        await process.wait()
-
-
-async def ask(process: Process, verb: str, what: object) -> object:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(json.dumps([verb, what]).encode() + b"\n")
-    async with asyncio.timeout(WITHIN_S):
-        return json.loads(await process.stdout.readline())
 
 
 @pytest.mark.peer("sparkplug-payload")
@@ -209,3 +190,23 @@ async def test_the_state_of_the_host_is_retained() -> None:
             assert online["online"] is True
             assert isinstance(online["timestamp"], int)
         assert (await state(broker.port))["online"] is False
+
+
+async def test_a_broker_settles_what_was_sent_without_confirmation(port: int) -> None:
+    async with (
+        open_connection(Broker(HOST, port, "hears", 5.0)) as hears,
+        open_connection(Broker(HOST, port, "says", 5.0)) as says,
+    ):
+        await hears.subscribe(["spBv1.0/g/#"])
+        heard: list[bytes] = []
+        for number in range(100):
+            says.send("spBv1.0/g/DDATA/e/d", str(number).encode())
+        await says.settle()
+        await says.settle()
+        async with asyncio.timeout(WITHIN_S):
+            while len(heard) < 100:
+                heard += [data for _, data in await hears.messages(1.0)]
+        assert heard == [str(number).encode() for number in range(100)]
+        says.drop()
+        with pytest.raises(Unreachable):
+            await says.settle()

@@ -34,6 +34,7 @@ from lineshaft.network.drivers.mqtt.sparkplug.payload import (
     encode,
     value_of,
 )
+from support.authority import Files
 
 HOST = "127.0.0.1"
 START_WITHIN_S = 30.0
@@ -55,11 +56,14 @@ def free_port() -> int:
 class Mosquitto:
     """A mosquitto on loopback, which keeps its port when it is started again."""
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, files: Files | None) -> None:
         self.port = free_port()
         self._program = program
         self._file = folder / "mosquitto.conf"
-        self._file.write_text(f"listener {self.port} {HOST}\nallow_anonymous true\n")
+        text = f"listener {self.port} {HOST}\nallow_anonymous true\n"
+        if files is not None:
+            text += f"certfile {files.certificate}\nkeyfile {files.key}\nuser root\n"
+        self._file.write_text(text)
         self._process: Process | None = None
 
     async def start(self) -> None:
@@ -86,12 +90,12 @@ class Mosquitto:
 
 
 @asynccontextmanager
-async def open_mosquitto() -> AsyncIterator[Mosquitto]:
+async def open_mosquitto(files: Files | None = None) -> AsyncIterator[Mosquitto]:
     from support.peers import need
 
     program = need("mosquitto", package="mosquitto")
     with tempfile.TemporaryDirectory() as folder:
-        broker = Mosquitto(program, Path(folder))
+        broker = Mosquitto(program, Path(folder), files)
         await broker.start()
         try:
             yield broker

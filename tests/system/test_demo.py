@@ -100,7 +100,7 @@ def test_a_week_of_history_is_there_with_its_gaps(plant: RunningPlant) -> None:
 def test_read_and_history_have_their_fixed_shapes(plant: RunningPlant) -> None:
     done = lineshaft(plant, "read", "demo/*/energy/**", "--json")
     readings = json.loads(done.stdout)
-    assert len(readings) == 48
+    assert len(readings) == 48 + 2, "meters, and what is computed of them"
     for reading in readings:
         assert list(reading) == ["name", "value", "quality", "time", "unit"]
     plant.until(lambda: good(plant, "demo/osaka/energy") > 10, "the meters are read")

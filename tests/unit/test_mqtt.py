@@ -1,6 +1,7 @@
 """Addresses, paths, settings and plain payloads of MQTT."""
 
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -202,7 +203,7 @@ def test_our_name_at_the_broker_is_stable_and_short() -> None:
 
 def test_files_for_tls_that_are_missing_are_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match=r"absent\.pem"):
-        Settings(host="h", ca_file="absent.pem").broker("", [])
+        Settings(host="h", ca_file=Path("absent.pem")).broker("", [])
 
 
 def test_a_refused_topic_reads_as_bad() -> None:

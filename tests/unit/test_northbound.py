@@ -102,6 +102,27 @@ async def test_a_value_that_nobody_vouches_for_is_not_good() -> None:
         assert mirror.everything()[0] == Said(0, 4.5, GOOD, NOW_US)
 
 
+async def test_a_device_is_alive_while_a_part_of_it_is_reached() -> None:
+    bus = BusInMemory()
+
+    def tell(part: str, state: State) -> None:
+        service = f"collector.plc/{part}"
+        told = Health(service=service, state=state, since_us=1)
+        bus.tell(f"status.{service}", msgspec.json.encode(told))
+
+    async with mirrored(bus, Absent()) as (mirror, _):
+        assert not mirror.is_alive("plc")
+        # Who tells before anybody listens is not heard, so it is told again.
+        while not mirror.is_alive("plc"):
+            tell("1", State.OK)
+            tell("2", State.DOWN)
+            await asyncio.sleep(0)
+        tell("1", State.DOWN)
+        await bus.until(lambda: not mirror.is_alive("plc"))
+        tell("2", State.DEGRADED)
+        await bus.until(lambda: mirror.is_alive("plc"))
+
+
 async def test_readings_pass_in_order_and_old_ones_or_imports_do_not() -> None:
     bus = BusInMemory()
     async with mirrored(bus, Absent()) as (mirror, heard):
@@ -202,6 +223,16 @@ def test_a_json_message_says_value_quality_time_unit_and_reason() -> None:
         ('[northbound.mqtt]\nurl = "mqtt://a"\nprefix = "a/#"', "prefix"),
         ('[northbound.mqtt]\nurl = "mqtt://a"\nca_file = "x.pem"', "there is no file"),
         ("[northbound.mqtt]", "url: is missing"),
+        ('[northbound.sparkplug]\nurl = "mqtt://a"\ngroup = "g"', "edge_node: is mis"),
+        (
+            '[northbound.sparkplug]\nurl = "mqtt://a"\ngroup = "a/b"\nedge_node = "e"',
+            "group",
+        ),
+        (
+            '[northbound.sparkplug]\nurl = "mqtt://a"\ngroup = "g"\nedge_node = "e"\n'
+            'password_file = "x"',
+            "there is no file",
+        ),
         ("[northbound.mqqt]", "did you mean 'mqtt'?"),
     ],
 )

@@ -222,3 +222,19 @@ def test_a_quote_that_is_not_closed_swallows_no_points_in_silence(
     [told] = found.problems
     assert told.startswith(f"{file}:3: is not CSV from here on: ")
     assert "quote" in told
+
+
+def test_files_of_an_mqtt_device_are_looked_for_beside_the_configuration(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "p.csv").write_text("name,address\na/b,t\n")
+    file = tmp_path / "lineshaft.toml"
+    file.write_text(
+        '[devices.m]\ndriver = "mqtt"\npoints = "p.csv"\nhost = "h"\n'
+        'ca_file = "ca.pem"\ncertificate = "us.pem"\nprivate_key = "us.key"\n'
+    )
+    [device] = settings.load(file, tmp_path / "data").devices
+    told = device.settings.model_dump()
+    keys = ("ca_file", "certificate", "private_key")
+    names = ("ca.pem", "us.pem", "us.key")
+    assert [told[key] for key in keys] == [tmp_path / name for name in names]

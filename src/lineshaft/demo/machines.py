@@ -51,6 +51,13 @@ MACHINES = (
         '[devices.pump-skid.sparkplug]\nhost_id = "lineshaft-demo"\n',
     ),
 )
+_COMPUTED = f"""\
+name;expression;type;unit;description
+{PLACE}/energy/total_power;{{./meter1/active_power}} + {{./meter2/active_power}} + \
+{{./meter3/active_power}};float;kW;All meters together
+{PLACE}/energy/mean_power;mean({{total_power}}, 900);float;kW;Of the last 15 minutes
+{PLACE}/water/skid1/total_flow;{{./pump1/flow}} + {{./pump2/flow}};float;m³/h;Both pumps
+"""
 _HEAD = """\
 # The demonstration plant. `lineshaft demo` writes this file anew at each start, with
 # ports that are free; `lineshaft demo --remove` deletes it together with its history.
@@ -64,6 +71,9 @@ mqtt_port = {mqtt}
 
 [web]
 port = {web}
+
+[computed]
+points = "computed.csv"
 """
 
 
@@ -71,6 +81,7 @@ def write_plant(home: Path, web_port: int) -> tuple[Path, tuple[Program, ...]]:
     """Write lineshaft.toml and the point lists; return it and the machines to run."""
     home.mkdir(parents=True, exist_ok=True)
     ports = _free_ports()
+    (home / "computed.csv").write_text(_COMPUTED, "utf-8")
     text = _HEAD.format(bus=ports["bus"], mqtt=ports["mqtt"], web=web_port)
     programs = []
     for machine in MACHINES:

@@ -6,7 +6,7 @@ once, with its place and the nearest valid spelling.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -21,12 +21,16 @@ from typing_extensions import override
 
 from lineshaft.core.bus.settings import Settings as BusSettings
 from lineshaft.core.errors import ConfigError
+from lineshaft.core.point import Point
 from lineshaft.network.drivers import NotLoaded
 from lineshaft.network.drivers import load as load_driver
 from lineshaft.network.northbound.settings import Settings as NorthboundSettings
 from lineshaft.network.settings import DeviceConfig, DeviceSettings, OutboxSettings
+from lineshaft.platform.computed.settings import DEVICE
+from lineshaft.platform.computed.settings import Settings as ComputedSettings
 from lineshaft.platform.historian.settings import Settings as HistorianSettings
 from lineshaft.security.data.settings import Settings as DataSettings
+from lineshaft.settings.computed import computed_points
 from lineshaft.settings.faults import explain, sentence
 from lineshaft.settings.points import PointList, read_points
 from lineshaft.settings.toml import Table, place_of, read_toml
@@ -59,6 +63,7 @@ class Settings(BaseSettings):
     historian: HistorianSettings = HistorianSettings()
     web: WebSettings = WebSettings()
     northbound: NorthboundSettings = NorthboundSettings()
+    computed: ComputedSettings = ComputedSettings()
     data: DataSettings | None = Field(
         default=None, description="Labels of the data; left out, none are asked for."
     )
@@ -88,6 +93,16 @@ class Plant:
     data: Path
     settings: Settings
     devices: tuple[DeviceConfig, ...]
+    computed: tuple[Point, ...] = ()
+    """Points whose address is an expression over others."""
+
+    def points(self) -> Iterator[tuple[Point, str, str]]:
+        """Yield every point with its device and what brings it."""
+        for device in self.devices:
+            for point in device.points:
+                yield point, device.name, device.protocol
+        for point in self.computed:
+            yield point, DEVICE, DEVICE
 
     @property
     def name(self) -> str:
@@ -113,10 +128,41 @@ def load(file: Path, data: Path, *, drivers: bool = True) -> Plant:
         place.tell(path, said)
     for where, said in settings.data.problems() if settings.data else ():
         place.tell(where, said)
-    devices = tuple(_devices(settings, place))
+    seen: dict[str, str] = {}
+    devices = tuple(_devices(settings, place, seen))
+    computed = _computed(settings, devices, place, seen)
     if problems:
         raise ConfigError(problems)
-    return Plant(file, data, settings, devices)
+    return Plant(file, data, settings, devices, computed)
+
+
+def _computed(
+    settings: Settings,
+    devices: Sequence[DeviceConfig],
+    place: "_Place",
+    seen: dict[str, str],
+) -> tuple[Point, ...]:
+    if settings.computed.points is None:
+        return ()
+    listed = place.file.parent / settings.computed.points
+    said = [point for device in devices for point in device.points]
+    found = computed_points(listed, said)
+    _note_names(found, listed, place, seen)
+    place.problems.extend(found.problems)
+    return tuple(found.points)
+
+
+def _note_names(
+    listed: PointList, file: Path, place: "_Place", seen: dict[str, str]
+) -> None:
+    for point, line in zip(listed.points, listed.lines, strict=True):
+        here = f"{file}:{line}"
+        if point.name in seen:
+            place.problems.append(
+                f"{here}:1: name: {point.name!r} stands already at "
+                f"{seen[point.name]}; a name belongs to one point"
+            )
+        seen.setdefault(point.name, here)
 
 
 def _device_problems(table: Table, file: Path, text: str) -> list[str]:
@@ -149,22 +195,15 @@ class _Place:
         self.problems.append(f"{self.file}{at}: {key}: {text}")
 
 
-def _devices(settings: Settings, place: _Place) -> Iterator[DeviceConfig]:
-    seen: dict[str, str] = {}
+def _devices(
+    settings: Settings, place: _Place, seen: dict[str, str]
+) -> Iterator[DeviceConfig]:
     for name, common in settings.devices.items():
         made = _device(name, common, place)
         if made is None:
             continue
         device, listed = made
-        list_file = place.file.parent / common.points
-        for point, line in zip(listed.points, listed.lines, strict=True):
-            here = f"{list_file}:{line}"
-            if point.name in seen:
-                place.problems.append(
-                    f"{here}:1: name: {point.name!r} stands already at "
-                    f"{seen[point.name]}; a name belongs to one point"
-                )
-            seen.setdefault(point.name, here)
+        _note_names(listed, place.file.parent / common.points, place, seen)
         yield device
 
 
@@ -174,6 +213,9 @@ def _device(
     path = ("devices", name)
     if any(letter in name for letter in " .*>/$+#:"):
         place.tell(path, "a device's name has letters, digits, _ and - only")
+        return None
+    if name == DEVICE:
+        place.tell(path, "this name is that of computed points; choose another one")
         return None
     try:
         driver = load_driver(common.driver) if place.drivers else NotLoaded()

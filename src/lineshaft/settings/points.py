@@ -25,9 +25,9 @@ COLUMNS = (
     "writable",
     "source_unit",
 )
+COMPUTED = ("name", "expression", "type", "unit", "deadband", "description")
 WRITTEN = COLUMNS[:-1]
 """What `write_points` writes: the unit of a device that was looked at is kept."""
-REQUIRED = ("name", "address")
 _PERIOD = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _YES_NO = {
@@ -40,6 +40,9 @@ _YES_NO = {
 }
 _KINDS = {kind.value: kind for kind in Kind}
 _SOURCE_UNIT = "source_unit"
+_ADDRESSES = {"address", "expression"}
+_REQUIRED = {"name", *_ADDRESSES}
+_FEWEST = 2
 
 
 @dataclass(slots=True)
@@ -51,10 +54,15 @@ class PointList:
     problems: list[str] = field(default_factory=list)
 
 
-def read_points(file: Path, check_address: Callable[[str], None]) -> PointList:
+def read_points(
+    file: Path,
+    check_address: Callable[[str], None],
+    known: tuple[str, ...] = COLUMNS,
+) -> PointList:
     """Read a point list; every problem names file, line and column.
 
-    The separator is a comma, a semicolon or a tab, whichever the first line has.
+    `known` are the columns that there may be; the first two must be. The separator is
+    a comma, a semicolon or a tab, whichever the first line has.
     """
     found = PointList()
     try:
@@ -70,7 +78,7 @@ def read_points(file: Path, check_address: Callable[[str], None]) -> PointList:
         )
         return found
     rows = _rows(file, text, found.problems)
-    columns = _header(file, next(rows, (1, [])), found.problems)
+    columns = _header(file, next(rows, (1, [])), known, found.problems)
     if columns is None:
         return found
     for line, cells in rows:
@@ -123,13 +131,15 @@ def _rows(
 
 
 def _header(
-    file: Path, first: tuple[int, list[str]], problems: list[str]
+    file: Path,
+    first: tuple[int, list[str]],
+    known: tuple[str, ...],
+    problems: list[str],
 ) -> tuple[str, ...] | None:
     columns = tuple(cell.lower() for cell in first[1])
-    known = list(COLUMNS)
     faults = [
         f"{file}:1:{position}: there is no column {column!r}"
-        + (did_you_mean(column, known) or f"; columns are {', '.join(COLUMNS)}")
+        + (did_you_mean(column, list(known)) or f"; columns are {', '.join(known)}")
         for position, column in enumerate(columns, 1)
         if column not in known
     ]
@@ -140,7 +150,7 @@ def _header(
     ]
     faults += [
         f"{file}:1: the column {column!r} is missing"
-        for column in REQUIRED
+        for column in known[:2]
         if column not in columns
     ]
     problems.extend(faults)
@@ -162,7 +172,7 @@ class _Row:
 def _take_row(
     row: _Row, check_address: Callable[[str], None], found: PointList
 ) -> None:
-    if not len(REQUIRED) <= len(row.cells) <= len(row.columns):
+    if not _FEWEST <= len(row.cells) <= len(row.columns):
         found.problems.append(
             f"{row.file}:{row.line}: has {len(row.cells)} cells, the header has "
             f"{len(row.columns)}; put text that holds a separator in quotes"
@@ -172,10 +182,10 @@ def _take_row(
     faults: list[str] = []
     for column, cell in zip(row.columns, row.cells, strict=False):
         try:
-            if cell or column in REQUIRED:
+            if cell or column in _REQUIRED:
                 field_name, read = _READ[column]
                 values[field_name] = read(cell)
-            if column == "address":
+            if column in _ADDRESSES:
                 check_address(cell)
         except ConfigError as error:
             faults += [row.problem(column, text) for text in error.problems]
@@ -220,6 +230,12 @@ def _text(cell: str) -> str:
 def _address(cell: str) -> str:
     if not cell:
         raise ConfigError("is empty; write where the value is in the device")
+    return cell
+
+
+def _expression(cell: str) -> str:
+    if not cell:
+        raise ConfigError("is empty; write what the point is computed from")
     return cell
 
 
@@ -280,6 +296,7 @@ def _once(read: Callable[[str], object]) -> Callable[[str], object]:
 _READ: dict[str, tuple[str, Callable[[str], object]]] = {
     "name": ("name", check_name),
     "address": ("address", _address),
+    "expression": ("address", _expression),
     "type": ("type", _once(_type)),
     "unit": ("unit", _text),
     "scale": ("scale", _once(_scale)),

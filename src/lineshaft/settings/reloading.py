@@ -29,6 +29,7 @@ _OWNERS = {
     "data": "web",
     "outbox": "collector",
     "northbound": "northbound",
+    "computed": "computed",
 }
 """Which room is started again when a table of lineshaft.toml has changed."""
 
@@ -106,11 +107,16 @@ class Reloading:
                 "[bus] cannot change while the plant runs; nothing was changed. Stop "
                 "the plant and start it again"
             )
-        if new.settings.northbound.is_wanted != ("northbound" in self._rooms):
-            raise Refused(
-                "[northbound] cannot come or go while the plant runs; nothing was "
-                "changed. Stop the plant and start it again"
-            )
+        wanted = {
+            "northbound": new.settings.northbound.is_wanted,
+            "computed": bool(new.settings.computed.points),
+        }
+        for table, is_wanted in wanted.items():
+            if is_wanted != (table in self._rooms):
+                raise Refused(
+                    f"[{table}] cannot come or go while the plant runs; nothing was "
+                    "changed. Stop the plant and start it again"
+                )
         # The collector alone knows drivers, so it looks first, and then it acts.
         await self._asked("configuration.collector", b"check")
         restarting = [
@@ -129,9 +135,10 @@ class Reloading:
             )
         if "web" not in restarting:
             await self._asked("configuration.web", b"")
-        if "northbound" in self._rooms and not _are_like(new.devices, old.devices):
-            # Its address space is made once, and its clients connect again.
-            restarting += [] if "northbound" in restarting else ["northbound"]
+        if not _are_like(new.devices, old.devices) or new.computed != old.computed:
+            # Their points are looked up once; clients of northbound connect again.
+            again = {"computed", "northbound"} & self._rooms.keys() - {*restarting}
+            restarting += sorted(again)
         for room in restarting:
             await self._rooms[room].restart()
         self._plant = new
@@ -146,6 +153,8 @@ class Reloading:
         folder = self._plant.file.parent
         devices = self._plant.settings.devices.values()
         lists = [folder / device.points for device in devices]
+        computed = self._plant.settings.computed.points
+        lists += [folder / computed] if computed else []
         files = [self._plant.file, *lists]
         return {str(file): file.stat().st_mtime_ns for file in files if file.exists()}
 

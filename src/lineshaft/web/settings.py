@@ -1,8 +1,8 @@
 """Where the page and the API are served."""
 
-from ipaddress import ip_address
-
 from pydantic import BaseModel, Field, field_validator
+
+from lineshaft.core.process.loopback import loopback
 
 
 class Settings(BaseModel, frozen=True, extra="forbid"):
@@ -18,12 +18,4 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     @field_validator("host")
     @classmethod
     def _loopback_only(cls, host: str) -> str:
-        try:
-            if ip_address(host).is_loopback:
-                return host
-        except ValueError:
-            pass
-        raise ValueError(
-            "is not a loopback address; people and encryption come with a later "
-            "version, until then reach it from afar through an SSH tunnel"
-        )
+        return loopback(host)

@@ -11,7 +11,6 @@ from lineshaft import settings
 from lineshaft.cli import screen
 from lineshaft.core.errors import ConfigError
 from lineshaft.security.data.catalogue import catalogue as listed
-from lineshaft.settings import Plant
 
 COLUMNS = ("place", "points", "grade", "classes")
 
@@ -25,7 +24,7 @@ def catalogue(config: Path, data: Path, form: Literal["table", "json", "csv"]) -
             f"{config} has no table [data]: nothing is labelled, and exports are not "
             "asked for labels; see docs/how-to/label-the-data.md"
         )
-    entries = listed(wanted.labels, names(plant))
+    entries = listed(wanted.labels, [point.name for point, _, _ in plant.points()])
     if form == "json":
         screen.write_json([msgspec.to_builtins(entry) for entry in entries])
         return
@@ -37,8 +36,3 @@ def catalogue(config: Path, data: Path, form: Literal["table", "json", "csv"]) -
         return
     bare = [(p, n, grade or "no label", what) for p, n, grade, what in rows]
     screen.table(COLUMNS, bare)
-
-
-def names(plant: Plant) -> list[str]:
-    """Return the names of all points of a plant."""
-    return [point.name for device in plant.devices for point in device.points]

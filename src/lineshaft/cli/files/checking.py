@@ -50,7 +50,7 @@ def _unlabelled(plant: "Plant") -> str:
     if wanted is None:
         return "there is no [data]: data are not labelled, and all can be exported"
     labels = wanted.labels
-    names = [point.name for device in plant.devices for point in device.points]
+    names = [point.name for point, _, _ in plant.points()]
     bare = [name for name in names if labels.of(name) is None]
     if not bare:
         return ""

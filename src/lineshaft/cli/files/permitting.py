@@ -206,7 +206,7 @@ def _document_of(data: Path, number: int) -> Document:
 
 def _names(config: Path, data: Path) -> list[str]:
     plant = settings.load(config, data, drivers=False)
-    return [point.name for device in plant.devices for point in device.points]
+    return [point.name for point, _, _ in plant.points()]
 
 
 def _unknown_point(config: Path, data: Path, name: str) -> str:

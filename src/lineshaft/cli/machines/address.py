@@ -13,7 +13,13 @@ from lineshaft.core.name import did_you_mean
 from lineshaft.network import drivers
 from lineshaft.network.device import Browses, Driver, Found
 
-_DEFAULT_PORT = {"modbus": 502, "modbus-rtu-tcp": 502, "mqtt": 1883, "opc.tcp": 4840}
+_DEFAULT_PORT = {
+    "modbus": 502,
+    "modbus-rtu-tcp": 502,
+    "mqtt": 1883,
+    "mqtts": 8883,
+    "opc.tcp": 4840,
+}
 _SERIAL = "modbus-rtu"
 _RANGE = {"area", "first", "last"}
 _LINE = {"unit", "baud", "parity", "stop_bits", "echo"}
@@ -67,13 +73,27 @@ def parse(address: str) -> Target:
             f"{address!r} is not an address; write opc.tcp://host:4840, "
             "modbus://host:502/1?area=holding&first=0&last=99, "
             "modbus-rtu:///dev/ttyUSB0?unit=1&baud=19200&parity=even, "
-            "modbus-rtu-tcp://host:4001/1 or mqtt://host:1883"
+            "modbus-rtu-tcp://host:4001/1, mqtt://host:1883 or "
+            "mqtts://host:8883?ca_file=ca.pem"
         )
     if parts.scheme == "opc.tcp":
         return Target("opcua", host, port, {"url": address})
-    if parts.scheme == "mqtt":
-        return Target("mqtt", host, port, {"host": host, "port": port})
+    if parts.scheme in ("mqtt", "mqtts"):
+        return _mqtt(address, host, port)
     return _modbus(address, host, port)
+
+
+def _mqtt(address: str, host: str, port: int) -> Target:
+    parts = urlsplit(address)
+    settings: dict[str, object] = {"host": host, "port": port}
+    query = parse_qs(parts.query)
+    if parts.scheme == "mqtts":
+        settings["tls"] = True
+    known = {"ca_file"} if parts.scheme == "mqtts" else set()
+    if unknown := sorted(set(query) - known):
+        hint = did_you_mean(unknown[0], sorted(known))
+        raise ConfigError(f"{address!r}: {unknown[0]!r} means nothing here{hint}")
+    return Target("mqtt", host, port, settings | {k: v[0] for k, v in query.items()})
 
 
 def _modbus(address: str, host: str, port: int) -> Target:

@@ -1,9 +1,6 @@
 """doctor: the usual troubles, found before they are searched for."""
 
-import asyncio
-import contextlib
 import ctypes
-import functools
 import os
 import platform
 import resource
@@ -11,25 +8,16 @@ import shutil
 import struct
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
 from lineshaft.cli import screen
-from lineshaft.cli.machines.address import Target, look, parse
 from lineshaft.cli.plant import Plant, find
 from lineshaft.core.bus.server import find_program
-from lineshaft.core.errors import (
-    ConfigError,
-    Denied,
-    LineshaftError,
-    NotFound,
-    Unreachable,
-)
+from lineshaft.core.errors import ConfigError, LineshaftError, Unreachable
 from lineshaft.core.process.ports import holder_of, is_free
-from lineshaft.core.reading import Quality
-from lineshaft.network.device import Found
 from lineshaft.web.page import STATIC
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
@@ -38,7 +26,6 @@ _LOW_GIB, _EMPTY_GIB = 5.0, 1.0
 _FEW_INODES = 0.05
 _FEW_FILES = 1024
 _CLOCK_S = 2.0
-_STEP_S = 10.0
 _TIMEX_BYTES, _STA_UNSYNC = 512, 0x40
 
 
@@ -54,7 +41,7 @@ class Finding:
 
 def run(config: Path, data: Path, *, as_json: bool) -> int:
     """Look at everything; return 0, 1 with warnings, 2 with faults."""
-    return _tell(list(findings(config, data)), as_json=as_json)
+    return tell(list(findings(config, data)), as_json=as_json)
 
 
 def findings(config: Path, data: Path) -> Iterator[Finding]:
@@ -235,117 +222,8 @@ def _wanted_ports(config: Path, data: Path) -> dict[str, int]:
     return web | {"bus.port": wanted.bus.port, "bus.mqtt_port": mqtt_port}
 
 
-async def walk(address: str, *, as_json: bool) -> int:
-    """Walk to a device layer by layer; stop at the first that fails."""
-    target = parse(address)
-    found: list[Finding] = []
-    async with contextlib.AsyncExitStack() as device:
-        for layer, step, do in _layers(target, device):
-            began = time.monotonic()
-            try:
-                async with asyncio.timeout(_STEP_S):
-                    said = await step()
-            except (LineshaftError, OSError, TimeoutError) as error:
-                reason = str(error) or f"no answer within {_STEP_S:.0f} s"
-                found.append(Finding(layer, FAULT, reason, do))
-                break
-            took = (time.monotonic() - began) * 1000
-            found.append(Finding(layer, OK, f"{said} ({took:.0f} ms)"))
-    return _tell(found, as_json=as_json)
-
-
-Step = Callable[[], Awaitable[str]]
-
-
-def _layers(
-    target: Target, device: contextlib.AsyncExitStack
-) -> list[tuple[str, Step, str]]:
-    """Return each layer, how to reach it from the one below, and what may be wrong."""
-    seen: list[AsyncIterator[Found]] = []
-
-    async def session() -> str:
-        seen.append(await device.enter_async_context(look(target)))
-        return f"{target.protocol} session is open"
-
-    async def browse() -> str:
-        first = await anext(seen[0], None)
-        if first is None:
-            raise Unreachable("it answers, but shows nothing that can be read")
-        seen[0] = _again(first, seen[0])
-        return f"it has {'/'.join(first.path)}"
-
-    async def read() -> str:
-        reason = "it has places, but no value"
-        async for found in seen[0]:
-            if found.type and found.status.quality is not Quality.BAD:
-                return f"{'/'.join(found.path)} = {screen.shown(found.value)}"
-            reason = found.status.reason or reason
-        raise Unreachable(f"nothing can be read: {reason}")
-
-    return [
-        *_road(target),
-        ("session", session, "is this its protocol, and may we log in?"),
-        (
-            "browse",
-            browse,
-            "may this user see its address space? name other registers?",
-        ),
-        ("read", read, "may this user read? does the machine behind it run?"),
-    ]
-
-
-def _road(target: Target) -> list[tuple[str, Step, str]]:
-    """Return the layers below the session."""
-    if not target.port:
-        port = functools.partial(_see, target)
-        do = "is the adapter plugged in, and is this user in the group dialout?"
-        return [("serial port", port, do)]
-    host = functools.partial(_resolve, target)
-    port = functools.partial(_connect, target)
-    return [
-        ("name", host, "is the host name right, and known to this network?"),
-        ("TCP", port, "is it switched on, and does a firewall let us through?"),
-    ]
-
-
-async def _see(target: Target) -> str:
-    port = Path(target.host)
-    if not await asyncio.to_thread(port.is_char_device):
-        raise NotFound(f"{port} is not there, or is no serial port")
-    if not os.access(port, os.R_OK | os.W_OK):
-        raise Denied(f"{port} may not be opened by this user")
-    return f"{port} is there"
-
-
-async def _again(first: Found, rest: AsyncIterator[Found]) -> AsyncIterator[Found]:
-    yield first
-    async for found in rest:
-        yield found
-
-
-async def _resolve(target: Target) -> str:
-    loop = asyncio.get_running_loop()
-    try:
-        addresses = await loop.getaddrinfo(target.host, target.port)
-    except OSError as error:
-        raise NotFound(f"{target.host}: {error.strerror}") from error
-    return ", ".join(sorted({str(each[4][0]) for each in addresses}))
-
-
-async def _connect(target: Target) -> str:
-    where = f"{target.host}:{target.port}"
-    try:
-        _, writer = await asyncio.open_connection(target.host, target.port)
-    except OSError as error:
-        # The loop puts a sentence of its own where the reason should be.
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise Unreachable(f"{where} does not take connections: {reason}") from error
-    writer.close()
-    await writer.wait_closed()
-    return f"{where} takes connections"
-
-
-def _tell(found: list[Finding], *, as_json: bool) -> int:
+def tell(found: list[Finding], *, as_json: bool) -> int:
+    """Print what was found; return 0, 1 with warnings, 2 with faults."""
     worst = max((each.state for each in found), key=_EXIT.__getitem__, default=OK)
     if as_json:
         screen.write_json([asdict(each) for each in found])

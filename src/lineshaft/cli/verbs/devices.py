@@ -22,10 +22,11 @@ def doctor(
 
     """
     from lineshaft.cli.machines import doctor as surgery
+    from lineshaft.cli.machines.walking import walk
 
     if address is None:
         return surgery.run(where.config, where.data, as_json=json)
-    return asyncio.run(surgery.walk(address, as_json=json))
+    return asyncio.run(walk(address, as_json=json))
 
 
 @app.command

@@ -65,9 +65,12 @@ class Roll:
 
     def note(self, program: str, code: int) -> None:
         """Remember that a program ended with an exit code and is started again."""
+        self.tell(program, f"{program} ended with code {code} and was started again")
+
+    def tell(self, program: str, reason: str) -> None:
+        """Remember that a program is started again, and why."""
         self._restarts[program] += 1
         self._since_us = time.time_ns() // 1000
-        reason = f"{program} ended with code {code} and was started again"
         self._latest = (time.monotonic(), reason)
 
     async def run(self) -> None:

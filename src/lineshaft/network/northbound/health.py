@@ -18,8 +18,15 @@ _MEANINGS: dict[str, Meaning] = {
     "lag_s": gauge("northbound_lag", "Age of the newest when passed on.", "seconds"),
     "clients": gauge("northbound_clients", "Connections of OPC UA clients."),
     "sent": counter("northbound_sent", "Values that were sent to subscribers."),
-    "published": counter("northbound_published", "Messages the broker confirmed."),
+    "published": counter("northbound_published", "Messages to the broker."),
     "waiting": gauge("northbound_waiting", "Points with news for the broker."),
+    "births": counter("northbound_births", "Births of our edge node and its devices."),
+    "rebirths": counter("northbound_rebirths", "Wishes for a rebirth that were met."),
+    "devices_born": gauge("northbound_devices_born", "Devices that hosts see alive."),
+    "written": counter("northbound_written", "Writes of hosts that were confirmed."),
+    "refused": counter("northbound_refused", "Wishes of hosts that were not met."),
+    "stored": gauge("northbound_stored", "Readings that wait on disk for a host."),
+    "dropped": counter("northbound_dropped", "Readings that had to go unsaid."),
 }
 
 

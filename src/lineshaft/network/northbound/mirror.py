@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from lineshaft.core.bus import READINGS, Bus
@@ -38,6 +38,23 @@ class Said(NamedTuple):
     """Whether nobody vouches for it any more, and its status says so."""
 
 
+def said_in(frame: Frame, position: Mapping[str, int]) -> Iterator[Said]:
+    """Yield what a frame says of the points that have a position."""
+    columns = frame.columns
+    positions = [position.get(name, -1) for name in frame.names]
+    rows = zip(
+        columns.point.tolist(),
+        columns.values(frame.texts),
+        columns.status.tolist(),
+        columns.time.tolist(),
+        strict=True,
+    )
+    for row, value, status, time_us in rows:
+        at = positions[row]
+        if at >= 0:
+            yield Said(at, value, frame.statuses[status], time_us)
+
+
 class Lasts(Protocol):
     """Knows the newest reading of each point."""
 
@@ -65,6 +82,7 @@ class Mirror:
             self._of_device.setdefault(each.device, []).append(at)
         self._now = [Said(at, None, NOT_YET, 0) for at in range(len(served))]
         self._parts: dict[str, dict[str, float]] = {}
+        self._down: dict[str, set[str]] = {}
         self._stale = set(self._of_device)
         self._listeners: list[Hear] = []
         self.values = 0
@@ -79,6 +97,11 @@ class Mirror:
     def everything(self) -> list[Said]:
         """Return what each point says now."""
         return [self._shown(said) for said in self._now]
+
+    def is_alive(self, device: str) -> bool:
+        """Whether its collector is heard, and reaches the device or a part of it."""
+        parts, down = self._parts.get(device, {}), self._down.get(device, set())
+        return device not in self._stale and len(down) < len(parts)
 
     async def run(self) -> None:
         """Follow for ever."""
@@ -97,7 +120,12 @@ class Mirror:
                 except Refused:
                     continue  # the historian tells of it
                 if not frame.is_import:
-                    await self._take(list(self._said_in(frame)))
+                    # What waited in an outbox is the past, for those who store.
+                    said = said_in(frame, self._position)
+                    now = self._now
+                    await self._take(
+                        [s for s in said if s.time_us >= now[s.position].time_us]
+                    )
             await asyncio.sleep(0)
 
     async def _fill(self) -> None:
@@ -124,7 +152,10 @@ class Mirror:
                 continue  # not one of ours
             device = health.service.removeprefix("collector.").partition("/")[0]
             self._parts.setdefault(device, {})[health.service] = time.monotonic()
-            if device in self._stale and health.state is not State.DOWN:
+            down = self._down.setdefault(device, set())
+            is_down = health.state is State.DOWN
+            (down.add if is_down else down.discard)(health.service)
+            if device in self._stale and not is_down:
                 await self._judge(device)
 
     async def _watch(self) -> None:
@@ -142,22 +173,6 @@ class Mirror:
             return
         (self._stale.add if is_stale else self._stale.discard)(device)
         await self._pass_on([self._now[at] for at in self._of_device[device]])
-
-    def _said_in(self, frame: Frame) -> Iterator[Said]:
-        columns = frame.columns
-        positions = [self._position.get(name, -1) for name in frame.names]
-        rows = zip(
-            columns.point.tolist(),
-            columns.values(frame.texts),
-            columns.status.tolist(),
-            columns.time.tolist(),
-            strict=True,
-        )
-        for row, value, status, time_us in rows:
-            at = positions[row]
-            # What waited in an outbox is the past; only the historian wants it.
-            if at >= 0 and time_us >= self._now[at].time_us:
-                yield Said(at, value, frame.statuses[status], time_us)
 
     async def _take(self, news: list[Said]) -> None:
         for said in news:

@@ -125,9 +125,12 @@ def payload(said: Said, unit: str) -> bytes:
     return msgspec.json.encode(told)
 
 
-def broker_of(wanted: settings.Broker, home: Path) -> Broker:
-    """Return the broker of the settings; files are named relative to `home`."""
-    made = json.dumps([socket.gethostname(), "northbound", wanted.url])
+def broker_of(wanted: settings.Broker, output: str, home: Path) -> Broker:
+    """Return the broker of the settings; files are named relative to `home`.
+
+    Outputs at the same broker have names of their own there.
+    """
+    made = json.dumps([socket.gethostname(), "northbound", output, wanted.url])
     stable = "lineshaft-" + hashlib.sha256(made.encode()).hexdigest()[:12]
     secret = wanted.password_file
     ca_file = str(home / wanted.ca_file) if wanted.ca_file else ""

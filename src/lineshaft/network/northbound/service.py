@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from lineshaft.network.northbound.mirror import Mirror, Served
 from lineshaft.network.northbound.mqtt import Publisher, broker_of
 from lineshaft.network.northbound.opcua.server import OpcUaOutput
 from lineshaft.network.northbound.settings import Mqtt, Settings
+from lineshaft.network.northbound.sparkplug.output import Ends, SparkplugOutput
 
 
 class Service(Protocol):
@@ -22,20 +24,36 @@ class Service(Protocol):
         """Work until cancelled."""
 
 
-def open_outputs(
-    wanted: Settings, home: Path, served: Sequence[Served], bus: Bus, past: History
-) -> list[Service]:
-    """Return the services of all outputs that are configured.
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where files are."""
 
-    Files that the settings name are looked for in the folder `home`.
-    """
+    home: Path
+    """That of lineshaft.toml; files that the settings name are relative to it."""
+    data: Path
+    """What outputs keep."""
+
+
+def open_outputs(
+    wanted: Settings,
+    folders: Folders,
+    served: Sequence[Served],
+    bus: Bus,
+    past: History,
+) -> list[Service]:
+    """Return the services of all outputs that are configured."""
     mirror = Mirror(served, bus, past)
     services: list[Service] = [mirror]
     if wanted.opcua:
         services.append(OpcUaOutput(wanted.opcua, served, bus, past, mirror))
     if wanted.mqtt:
-        broker = broker_of(wanted.mqtt, home)
+        broker = broker_of(wanted.mqtt, "mqtt", folders.home)
         services.append(MqttOutput(wanted.mqtt, broker, served, bus, mirror))
+    if wanted.sparkplug:
+        broker = broker_of(wanted.sparkplug, "sparkplug", folders.home)
+        ends = Ends(broker, folders.data / "northbound" / "sparkplug.sqlite")
+        output = SparkplugOutput(wanted.sparkplug, ends, served, bus, mirror)
+        services.append(output)
     return services
 
 

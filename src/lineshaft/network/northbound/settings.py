@@ -1,12 +1,15 @@
 """What the plant is told to, and where."""
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, field_validator
 
+from lineshaft.core.process.loopback import is_loopback, loopback
+
+_SPARKPLUG_ID = r"^[^/+#\x00]+$"
+_SPARKPLUG_ID_OR_NONE = r"^[^/+#\x00]*$"
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 Problem = tuple[tuple[str, ...], str]
 """The keys that lead to a setting, and what is wrong with it."""
@@ -35,15 +38,7 @@ class OpcUaServerSettings(BaseModel, frozen=True, extra="forbid"):
     @field_validator("host")
     @classmethod
     def _loopback_only(cls, host: str) -> str:
-        try:
-            if ip_address(host).is_loopback:
-                return host
-        except ValueError:
-            pass
-        raise ValueError(
-            "is not a loopback address; people and encryption come with a later "
-            "version, until then reach it from afar through an SSH tunnel"
-        )
+        return loopback(host)
 
 
 class Broker(BaseModel, frozen=True, extra="forbid"):
@@ -108,7 +103,7 @@ class Broker(BaseModel, frozen=True, extra="forbid"):
         for key, file in files.items():
             if file is not None and not (base / file).is_file():
                 yield (key,), f"there is no file {base / file}"
-        if self.password_file and not self.encrypts and not _is_here(self.host):
+        if self.password_file and not self.encrypts and not is_loopback(self.host):
             text = f"the password would travel to {self.host} for all to read"
             yield ("url",), f"{text}; use mqtts://"
 
@@ -125,6 +120,49 @@ class Mqtt(Broker, frozen=True, extra="forbid"):
     )
 
 
+class Sparkplug(Broker, frozen=True, extra="forbid"):
+    """The table `[northbound.sparkplug]`: our data as a Sparkplug B edge node."""
+
+    group: str = Field(
+        max_length=200,
+        pattern=_SPARKPLUG_ID,
+        description="Group id: the first level below spBv1.0 in each topic.",
+    )
+    edge_node: str = Field(
+        max_length=200,
+        pattern=_SPARKPLUG_ID,
+        description="Edge node id; no two edge nodes of a group may have the same.",
+    )
+    primary_host: str = Field(
+        default="",
+        max_length=200,
+        pattern=_SPARKPLUG_ID_OR_NONE,
+        description="Id of the primary host: while its STATE is not online, readings "
+        "wait here. Empty: nobody is waited for.",
+    )
+    writes: bool = Field(
+        default=False,
+        description="Whether hosts may write (DCMD) to points that are writable.",
+    )
+    write_within_s: float = Field(
+        default=5.0, gt=0, le=60, description="How long a host's write may take."
+    )
+    most_waiting: int = Field(
+        default=1_000_000,
+        ge=1,
+        le=1_000_000_000,
+        description="Readings that are kept on disk while they cannot be told; when "
+        "there are more the oldest go.",
+    )
+
+    @field_validator("group")
+    @classmethod
+    def _not_state(cls, group: str) -> str:
+        if group == "STATE":
+            raise ValueError("is what primary hosts are told apart by; take another")
+        return group
+
+
 class Settings(BaseModel, frozen=True, extra="forbid"):
     """The table `[northbound]`; what is not there is not started."""
 
@@ -133,6 +171,9 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     )
     mqtt: Mqtt | None = Field(
         default=None, description="Every point as a retained JSON message."
+    )
+    sparkplug: Sparkplug | None = Field(
+        default=None, description="Our data as a Sparkplug B edge node."
     )
 
     @property
@@ -147,13 +188,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
 
     def problems(self, base: Path) -> Iterator[Problem]:
         """Yield what only a look at the files beside lineshaft.toml shows."""
-        if self.mqtt:
-            for path, text in self.mqtt.problems(base):
-                yield ("northbound", "mqtt", *path), text
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        for name, output in self:
+            if isinstance(output, Broker):
+                for path, text in output.problems(base):
+                    yield ("northbound", name, *path), text

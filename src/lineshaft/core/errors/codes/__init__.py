@@ -32,6 +32,7 @@ class Code(StrEnum):
     BUS_IS_BEHIND = "LS-2038"
     READINGS_LOST = "LS-2039"
     NOT_STORED = "LS-3108"
+    NOT_COMPUTED = "LS-3208"
     NO_SIGN_OF_LIFE = "LS-5008"
     STARTS = "LS-5009"
     BUG = "LS-9001"

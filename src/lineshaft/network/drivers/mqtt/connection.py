@@ -22,6 +22,7 @@ from lineshaft.core.errors import ConfigError, Refused, Unreachable
 MOST_WAITING = 100_000
 MOST_WAITING_BYTES = 64 << 20
 _TOPICS_AT_ONCE = 200
+_NEVER_SUBSCRIBED = "lineshaft/settled"
 _FAILED = 0x80
 _REFUSALS = frozenset({*range(1, 6), *range(_FAILED, 0x100)})
 """What a broker may answer to who connects (MQTT 3.1.1, 3.2.2.3; MQTT 5, 3.2.2.2)."""
@@ -102,8 +103,10 @@ class Connection:
         self._news = asyncio.Event()
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._subscribing: dict[int, asyncio.Future[Sequence[int]]] = {}
+        self._settling: dict[int, asyncio.Future[None]] = {}
         client.on_message = self._on_message
         client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
         client.on_disconnect = self._on_disconnect
 
     async def subscribe(self, topics: Sequence[str], qos: int = 1) -> set[str]:
@@ -144,6 +147,17 @@ class Connection:
             self._client.publish(
                 gmqtt.Message(message.topic, message.payload, 1, message.retain)
             )
+
+    async def settle(self) -> None:
+        """Return when the broker has taken everything that was sent before.
+
+        What is sent with QoS 0 is not confirmed. But a broker reads in order and must
+        answer an UNSUBSCRIBE, also of what was never subscribed (MQTT 3.1.1, 3.10.4).
+        """
+        self._refuse_if_lost()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._settling[self._client.unsubscribe(_NEVER_SUBSCRIBED)] = done
+        await self._answer(done, "taking what was sent")
 
     async def messages(self, within_s: float) -> list[tuple[str, bytes]]:
         """Return all messages that wait, in order; none if none come in time.
@@ -210,6 +224,11 @@ class Connection:
         granted = self._subscribing.pop(mid, None)
         if granted and not granted.done():
             granted.set_result(codes)
+
+    def _on_unsubscribe(self, client: object, mid: int, codes: object) -> None:
+        settled = self._settling.pop(mid, None)
+        if settled and not settled.done():
+            settled.set_result(None)
 
     def _on_disconnect(self, client: object, packet: object, *rest: object) -> None:
         self._lose("the connection was lost")

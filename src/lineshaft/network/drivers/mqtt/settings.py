@@ -1,15 +1,16 @@
 """What the driver needs to know of a broker."""
 
 import hashlib
-import ipaddress
 import json
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from lineshaft.core.errors import ConfigError
+from lineshaft.core.process.loopback import is_loopback
 from lineshaft.network.drivers.mqtt.connection import Broker, tls_context
 from lineshaft.network.drivers.mqtt.path import parse_path
 
@@ -62,15 +63,19 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         description="Send the password over a network that anybody can listen to.",
     )
     tls: bool = Field(default=False, description="Encrypt the connection (TLS).")
-    ca_file: str = Field(
-        default="",
+    ca_file: Path | None = Field(
+        default=None,
         description="Certificates of authorities to trust (PEM) instead of the "
-        "system's; it turns TLS on.",
+        "system's, named relative to lineshaft.toml; it turns TLS on.",
     )
-    certificate: str = Field(
-        default="", description="Our own certificate (PEM); it turns TLS on."
+    certificate: Path | None = Field(
+        default=None,
+        description="Our own certificate (PEM), named relative to lineshaft.toml; it "
+        "turns TLS on.",
     )
-    private_key: str = Field(default="", description="The key of our certificate.")
+    private_key: Path | None = Field(
+        default=None, description="The key of our certificate, named likewise."
+    )
     time_path: str = Field(
         default="",
         description="Where JSON payloads tell their time (ISO 8601, or a number since "
@@ -89,7 +94,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     def _check(self) -> Self:
         _check_path(self.time_path)
         plain = not self.encrypts and not self.allow_plain_password
-        if self.password.get_secret_value() and plain and not _is_here(self.host):
+        if self.password.get_secret_value() and plain and not is_loopback(self.host):
             raise ValueError(
                 f"the password would travel to {self.host} for all to read; set tls = "
                 "true (and ca_file), or allow_plain_password = true if you accept that"
@@ -101,7 +106,8 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     def broker(self, role: str, addresses: Sequence[str]) -> Broker:
         """Return the broker, and who we are to it with these addresses."""
         name = f"{self.client_id}-{role}" if self.client_id and role else self.client_id
-        files = (self.ca_file, self.certificate, self.private_key)
+        named = (self.ca_file, self.certificate, self.private_key)
+        files = [str(file) if file else "" for file in named]
         return Broker(
             host=self.host,
             port=self.port,
@@ -125,10 +131,3 @@ def _check_path(text: str) -> None:
         parse_path(text or "any")
     except ConfigError as error:
         raise ValueError(f"time_path: {error}") from error
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -17,7 +17,6 @@ from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.process.stopping import told_to_stop
 from lineshaft.core.process.tasks import beside
 from lineshaft.core.reading import Value
-from lineshaft.network.drivers.mqtt.address import NAMESPACE
 from lineshaft.network.drivers.mqtt.connection import (
     Broker,
     Connection,
@@ -25,12 +24,8 @@ from lineshaft.network.drivers.mqtt.connection import (
     open_connection,
 )
 from lineshaft.network.drivers.mqtt.sparkplug import payload as codec
-from lineshaft.network.drivers.mqtt.sparkplug.host import (
-    BD_SEQ,
-    REBIRTH,
-    Topic,
-    parse_topic,
-)
+from lineshaft.network.drivers.mqtt.sparkplug.edge import Envelopes, asks_for_rebirth
+from lineshaft.network.drivers.mqtt.sparkplug.host import Topic, parse_topic
 from lineshaft.network.drivers.mqtt.sparkplug.skid import (
     EDGE,
     GROUP,
@@ -49,7 +44,6 @@ __all__ = ["EdgeNode", "point_list", "run"]
 _PERIOD_S = 0.25
 _TIMEOUT_S = 5.0
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 8.0
-_MOST_NUMBER = 256
 
 
 class EdgeNode:
@@ -57,8 +51,8 @@ class EdgeNode:
 
     def __init__(self, skid: Skid) -> None:
         self.skid = skid
-        self._bd_seq = -1
-        self._seq = 0
+        self.envelopes = Envelopes(GROUP, EDGE, _now_ms)
+        self._sessions = 0
         self._told: dict[tuple[str, str], Value] = {}
         self._aliases: dict[tuple[str, str], int] = {}
         for device in ("", *skid.pumps):
@@ -68,14 +62,12 @@ class EdgeNode:
 
     def death(self) -> Message:
         """Return the will of the next connection."""
-        self._bd_seq = (self._bd_seq + 1) % _MOST_NUMBER
-        message = codec.Payload(timestamp=_now_ms())
-        self._add_bd_seq(message)
-        return Message(_topic("NDEATH"), message.SerializeToString(), qos=1)
+        will = self.envelopes.will(self._sessions)
+        self._sessions += 1
+        return will
 
     def births(self, values: Mapping[str, Mapping[str, Value]]) -> list[Message]:
         """Return the births of the node and its devices."""
-        self._seq = -1
         return [
             self._birth(device, signals, values[device])
             for device in values
@@ -89,11 +81,11 @@ class EdgeNode:
             signals = SIGNALS if device else NODE_SIGNALS
             changed = [s for s in signals if self._changed(device, s, measured[s.name])]
             if changed:
-                message = self._message()
+                message = self.envelopes.message()
                 for signal_ in changed:
                     self._add(message, device, signal_, measured[signal_.name])
-                topic = _topic("DDATA" if device else "NDATA", device)
-                messages.append(Message(topic, message.SerializeToString()))
+                kind = "DDATA" if device else "NDATA"
+                messages.append(self.envelopes.seal(kind, message, device))
         return messages
 
     def obey(self, topic: Topic, data: bytes) -> bool:
@@ -105,7 +97,7 @@ class EdgeNode:
         asked = False
         for metric in message.metrics:
             owner = self._owners.get(metric.alias, (topic.device, metric.name))
-            if metric.name == REBIRTH:
+            if asks_for_rebirth(metric):
                 asked = True
             elif owner[1] == VALVE and owner[0] in self.skid.pumps:
                 value, _ = codec.value_of(metric, codec.DataType.FLOAT)
@@ -124,22 +116,14 @@ class EdgeNode:
     def _birth(
         self, device: str, signals: tuple[Signal, ...], values: Mapping[str, Value]
     ) -> Message:
-        message = self._message()
-        if not device:
-            self._add_bd_seq(message)
-            control = message.metrics.add(name=REBIRTH, timestamp=_now_ms())
-            codec.encode(control, codec.DataType.BOOLEAN, value=False)
+        envelopes = self.envelopes
+        message = envelopes.message() if device else envelopes.birth()
         for signal_ in signals:
             metric = self._add(message, device, signal_, values[signal_.name])
             metric.name = signal_.name
             if signal_.unit:
                 codec.set_property(metric, codec.ENGINEERING_UNIT, signal_.unit)
-        topic = _topic("DBIRTH" if device else "NBIRTH", device)
-        return Message(topic, message.SerializeToString())
-
-    def _message(self) -> codec.Payload:
-        self._seq = (self._seq + 1) % _MOST_NUMBER
-        return codec.Payload(timestamp=_now_ms(), seq=self._seq)
+        return envelopes.seal("DBIRTH" if device else "NBIRTH", message, device)
 
     def _add(
         self, message: codec.Payload, device: str, signal_: Signal, value: Value
@@ -150,10 +134,6 @@ class EdgeNode:
         )
         codec.encode(metric, signal_.datatype, value)
         return metric
-
-    def _add_bd_seq(self, message: codec.Payload) -> None:
-        metric = message.metrics.add(name=BD_SEQ, timestamp=_now_ms())
-        codec.encode(metric, codec.DataType.INT64, self._bd_seq)
 
 
 async def run(host: str, port: int, fault_every_s: float = 0.0) -> None:
@@ -184,7 +164,8 @@ async def _live(
     node: EdgeNode, connection: Connection, began: float, every_s: float
 ) -> None:
     """Tell what changes; return after the link was cut."""
-    await connection.subscribe([_topic("NCMD"), _topic("DCMD", "+")])
+    topic = node.envelopes.topic
+    await connection.subscribe([topic("NCMD"), topic("DCMD", "+")])
     values = node.skid.step(_PERIOD_S, None)
     _send(connection, node.births(values))
     loses = False
@@ -192,8 +173,8 @@ async def _live(
     while True:
         due = max(due + _PERIOD_S, time.monotonic())
         while (left_s := due - time.monotonic()) > 0:
-            for topic, data in await connection.messages(left_s):
-                parts = parse_topic(topic)
+            for heard, data in await connection.messages(left_s):
+                parts = parse_topic(heard)
                 if parts and node.obey(parts, data):
                     _send(connection, node.births(values))
         fault = fault_at(time.monotonic() - began, every_s)
@@ -208,10 +189,6 @@ async def _live(
 def _send(connection: Connection, messages: list[Message]) -> None:
     for message in messages:
         connection.send(message.topic, message.payload)
-
-
-def _topic(kind: str, device: str = "") -> str:
-    return "/".join(filter(None, (NAMESPACE, GROUP, kind, EDGE, device)))
 
 
 def _now_ms() -> int:

@@ -11,6 +11,7 @@ from lineshaft.core.reading import Status, Value
 from lineshaft.network.device import Batch, Occurrence
 from lineshaft.network.drivers.opcua.address import parse_target
 from lineshaft.network.drivers.opcua.asking.browse import Browser
+from lineshaft.network.drivers.opcua.asking.offering import offers
 from lineshaft.network.drivers.opcua.asking.writing import Writer
 from lineshaft.network.drivers.opcua.hearing.announcing import Announcer
 from lineshaft.network.drivers.opcua.hearing.subscription import (
@@ -33,7 +34,14 @@ from lineshaft.network.drivers.opcua.session import (
 from lineshaft.network.drivers.opcua.wire.messages import decode_values
 from lineshaft.network.drivers.opcua.wire.values import Malformed
 
-__all__ = ["Security", "Settings", "check_address", "connect", "open_browser"]
+__all__ = [
+    "Security",
+    "Settings",
+    "check_address",
+    "connect",
+    "offers",
+    "open_browser",
+]
 
 
 def check_address(address: str) -> None:

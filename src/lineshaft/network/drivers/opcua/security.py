@@ -79,7 +79,9 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         description="none, sign or sign-and-encrypt (Basic256Sha256).",
     )
     certificate: Path | None = Field(
-        default=None, description="Our certificate, a PEM or DER file."
+        default=None,
+        description="Our certificate, a PEM or DER file; this and all files below are "
+        "named relative to lineshaft.toml.",
     )
     private_key: Path | None = Field(
         default=None, description="The key of our certificate, a PEM or DER file."

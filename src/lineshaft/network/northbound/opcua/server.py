@@ -70,12 +70,12 @@ class OpcUaOutput:
                 severity = _SEVERITY[event.severity]
                 await space.announce(event.source, event.text, severity)
 
-    async def _write(self, point: Point, value: Value) -> ua.StatusCode:
+    async def _write(self, point: Point, value: Value, by: str) -> ua.StatusCode:
         outcome = await carry_out(
             self._bus,
             self._devices[point.name],
             (point.name, value),
-            by="an OPC UA client",
+            by=by,
             within_s=self._wanted.write_within_s,
         )
         return status_of(outcome)

@@ -14,7 +14,6 @@ from typing import Any
 from asyncua import Node, Server, ua
 from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.address_space import AddressSpace, AttributeService
-from asyncua.server.user_managers import UserManager
 
 from lineshaft.core.errors import ConfigError
 from lineshaft.core.name import place_of
@@ -28,9 +27,11 @@ from lineshaft.network.northbound.opcua.values import (
     data_value,
     value_of,
 )
+from lineshaft.network.northbound.opcua.visitors import Reception, Visitors, visitor
 
 NAMESPACE = "urn:lineshaft:plant"
-Write = Callable[[Point, Value], Awaitable[ua.StatusCode]]
+Write = Callable[[Point, Value, str], Awaitable[ua.StatusCode]]
+"""Writes a value; the last word is who asks for it."""
 # asyncua counts the bits of an access level instead of giving their values.
 _READ = 1 << ua.AccessLevel.CurrentRead | 1 << ua.AccessLevel.HistoryRead
 _WRITE = 1 << ua.AccessLevel.CurrentWrite
@@ -108,7 +109,7 @@ async def open_space(
     `ConfigError` when the port cannot be had.
     """
     logging.getLogger("asyncua").setLevel(logging.ERROR)  # it warns of every loopback
-    server = Server(user_manager=_Visitors())
+    server = Server(iserver=Reception(user_manager=Visitors()))
     await server.init()
     server.set_endpoint(f"opc.tcp://{host}:{port}")
     server.set_server_name("Lineshaft")
@@ -132,14 +133,6 @@ async def open_space(
         await server.stop()
 
 
-class _Visitors(UserManager):  # type: ignore[misc]  # it is untyped to us
-    """Lets everyone in, and nobody change what is not a point."""
-
-    def get_user(self, *_: object, **__: object) -> User:
-        """Return who may look."""
-        return User(role=UserRole.User)
-
-
 class _Writes(AttributeService):  # type: ignore[misc]  # asyncua is untyped to us
     """Lets writes to points go to their devices; all others are as ever."""
 
@@ -160,9 +153,10 @@ class _Writes(AttributeService):  # type: ignore[misc]  # asyncua is untyped to 
         if isinstance(user, User) and user.role is UserRole.Admin:  # the server itself
             done: list[ua.StatusCode] = await super().write(params, user)
             return done
-        return [await self._one(wish) for wish in params.NodesToWrite]
+        by = visitor(user)
+        return [await self._one(wish, by) for wish in params.NodesToWrite]
 
-    async def _one(self, wish: ua.WriteValue) -> ua.StatusCode:
+    async def _one(self, wish: ua.WriteValue, by: str) -> ua.StatusCode:
         variable = self._points.get(wish.NodeId)
         is_value = wish.AttributeId == ua.AttributeIds.Value
         if self._write is None or variable is None or not is_value:
@@ -179,7 +173,7 @@ class _Writes(AttributeService):  # type: ignore[misc]  # asyncua is untyped to 
         value = value_of(wish.Value.Value, point.type)
         if value is None:
             return ua.StatusCode(ua.StatusCodes.BadTypeMismatch)
-        return await self._write(point, value)
+        return await self._write(point, value, by)
 
 
 async def _populate(

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from lineshaft.core.errors import Refused
 from lineshaft.core.point import Kind
-from lineshaft.core.reading import GOOD, Status, Value, bad, uncertain
+from lineshaft.core.reading import GOOD, Quality, Status, Value, bad, uncertain
 from lineshaft.network.drivers.mqtt.sparkplug.sparkplug_b_pb2 import Metric, Payload
 
 __all__ = ["DataType", "Metric", "Payload", "decode", "encode", "value_of"]
@@ -24,6 +24,12 @@ _SHORT = 32
 """Bits of int_value; longer integers travel as long_value."""
 _ALL_BITS = 1 << 64
 _GOOD_CODE, _STALE_CODE, _LEAST_UNCERTAIN, _LEAST_GOOD = 192, 500, 64, 192
+_CODES = {
+    Quality.GOOD: _GOOD_CODE,
+    Quality.UNCERTAIN: _STALE_CODE,
+    Quality.BAD: 0,
+}
+"""What we write. Sparkplug has no code for doubt; stale is what comes nearest."""
 
 
 class DataType(IntEnum):
@@ -264,6 +270,22 @@ def set_property(metric: Metric, key: str, value: str) -> None:
     """Add a text property to a metric."""
     metric.properties.keys.append(key)
     metric.properties.values.add(type=DataType.STRING, string_value=value)
+
+
+def encode_null(metric: Metric, datatype: int) -> None:
+    """Say that a metric has no value (tck-id-payloads-metric-datatype-value)."""
+    metric.datatype = datatype
+    metric.is_null = True
+
+
+def set_quality(metric: Metric, quality: Quality) -> None:
+    """Add the property Quality, which has three codes (6.4.13).
+
+    (tck-id-payloads-propertyset-quality-value-type, -value-value)
+    """
+    metric.properties.keys.append(QUALITY)
+    code = _CODES[quality]
+    metric.properties.values.add(type=DataType.INT32, int_value=code)
 
 
 def _unreadable(datatype: int, field: str) -> Status:

@@ -1,0 +1,1 @@
+"""Our own data as a Sparkplug B edge node."""

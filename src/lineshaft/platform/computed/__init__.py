@@ -1,0 +1,1 @@
+"""Points that are computed from other points."""
