@@ -109,12 +109,19 @@ by = ["bem"]
             "would never count",
         ),
         ("[subjects.anna]", '[subjects."an na"]', "other letters"),
+        ('who = ["shift"]', 'who = "shift"', "'shift': write a list of them"),
+        ('who = ["shift"]', "who = []", "grant.0.who: is empty, write at least one"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(
     tmp_path: Path, old: str, new: str, words: str
 ) -> None:
     assert words in "\n".join(problems(tmp_path, SOUND.replace(old, new)))
+
+
+def test_without_a_policy_nobody_may_anything(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nobody may do anything; write one"):
+        load_policy(tmp_path / "policy.toml")
 
 
 def test_a_rule_that_reaches_nothing_is_hinted_at(tmp_path: Path) -> None:

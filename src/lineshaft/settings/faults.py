@@ -11,6 +11,11 @@ from pydantic_core import ErrorDetails
 from lineshaft.core.name import did_you_mean
 from lineshaft.settings.toml import place_of
 
+_PLAINER = {
+    "tuple_type": "write a list of them, in [ and ]",
+    "too_short": "is empty, write at least one",
+}
+"""Faults that pydantic tells in words of Python."""
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -39,6 +44,8 @@ def sentence(fault: ErrorDetails, known: list[str]) -> str:
         return "is missing; add it to this table"
     given = fault["input"]
     shown = f"{given!r}: " if isinstance(given, str | int | float) else ""
+    if fault["type"] in _PLAINER:
+        return f"{shown}{_PLAINER[fault['type']]}"
     near = ""
     if fault["type"] in ("enum", "literal_error"):
         near = did_you_mean(str(given), _QUOTED.findall(fault["msg"]))

@@ -25,6 +25,11 @@ class PolicyFile:
 
 def load_policy(file: Path) -> PolicyFile:
     """Read and check a policy; `ConfigError` holds every problem that was found."""
+    if not file.exists():
+        raise ConfigError(
+            f"{file} does not exist, so nobody may do anything; write one, the page "
+            "docs/how-to/say-who-may-do-what.md shows how"
+        )
     table, text = read_toml(file)
     return PolicyFile(file, text, _checked(table, file, text))
 

@@ -114,7 +114,7 @@ class Policy:
             for holder in dict.fromkeys(rule.who):
                 self._rules[holder].append((ruling, rule))
         self._trees_of: dict[tuple[str, Action], tuple[Tree[Ruling], ...]] = {}
-        self._trees: dict[tuple[str, Action], Tree[Ruling] | None] = {}
+        self._grown: dict[str, dict[Action, Tree[Ruling]]] = {}
         self._approvals: dict[Action, Tree[tuple[int, Approval]]] = {}
         self._kept: dict[tuple[str, Action, str], _Kept] = {}
 
@@ -202,27 +202,27 @@ class Policy:
         key = (subject, action)
         trees = self._trees_of.get(key)
         if trees is None:
-            made = [self._tree(each, action) for each in self.holders_of(subject)]
-            trees = self._trees_of[key] = tuple(tree for tree in made if tree)
+            holders = [self._trees_by(holder) for holder in self.holders_of(subject)]
+            trees = tuple(trees[action] for trees in holders if action in trees)
+            self._trees_of[key] = trees
         return trees
 
-    def _tree(self, holder: str, action: Action) -> Tree[Ruling] | None:
-        key = (holder, action)
-        if key not in self._trees:
-            self._trees[key] = _grow(self._rules.get(holder, ()), action)
-        return self._trees[key]
+    def _trees_by(self, holder: str) -> dict[Action, Tree[Ruling]]:
+        trees = self._grown.get(holder)
+        if trees is None:
+            trees = self._grown[holder] = _grow(self._rules.get(holder, ()))
+        return trees
 
 
 def _grow(
-    rules: Sequence[tuple[Ruling, Grant | Denial]], action: Action
-) -> Tree[Ruling] | None:
-    tree: Tree[Ruling] | None = None
+    rules: Sequence[tuple[Ruling, Grant | Denial]],
+) -> dict[Action, Tree[Ruling]]:
+    trees: dict[Action, Tree[Ruling]] = defaultdict(Tree)
     for ruling, rule in rules:
-        if action in rule.actions:
-            tree = tree or Tree()
+        for action in rule.actions:
             for pattern in rule.on:
-                tree.add(pattern, ruling)
-    return tree
+                trees[action].add(pattern, ruling)
+    return dict(trees)
 
 
 def _keep(decision: Decision, at_us: int, bounds: Iterable[int]) -> _Kept:
