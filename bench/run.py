@@ -1,7 +1,8 @@
 """Run the benchmarks: `python bench/run.py [NAME ...]`, a table and a file of rows.
 
 Each file beside this one measures one promise and has `rows()`, which returns
-`{name, value, unit, bar, ok}`; a row without a bar only informs. `plant` means all.
+`{name, value, unit, bar, ok}`; a row without a bar only informs. `plant` means all but
+those that say `OPTIONAL`, which run when they are named.
 """
 
 import importlib
@@ -20,7 +21,8 @@ def main(chosen: list[str]) -> int:
     """Measure, print, write; return 1 when a bar is missed."""
     sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
     files = sorted(p.stem for p in HERE.glob("*.py") if p.stem != "run")
-    wanted = files if not chosen or chosen == ["plant"] else chosen
+    is_all = not chosen or chosen == ["plant"]
+    wanted = [name for name in files if not _is_optional(name)] if is_all else chosen
     unknown = [name for name in wanted if name not in files]
     if unknown:
         print(f"there is no {unknown[0]!r}; there are: plant, {', '.join(files)}")
@@ -37,6 +39,10 @@ def main(chosen: list[str]) -> int:
     missed = [row for row in results if not row["ok"]]
     print(f"\n{len(results)} rows, {len(missed)} missed; {RESULTS.name} has them")
     return 1 if missed else 0
+
+
+def _is_optional(name: str) -> bool:
+    return "\nOPTIONAL = True\n" in (HERE / f"{name}.py").read_text()
 
 
 def _line(row: Row) -> str:

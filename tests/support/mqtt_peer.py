@@ -16,7 +16,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.point import Kind, Point
@@ -34,7 +34,9 @@ from lineshaft.network.drivers.mqtt.sparkplug.payload import (
     encode,
     value_of,
 )
-from support.authority import Files
+
+if TYPE_CHECKING:  # the edge node runs as a script, which sees nothing beside it
+    from support.authority import Files
 
 HOST = "127.0.0.1"
 START_WITHIN_S = 30.0
@@ -56,14 +58,12 @@ def free_port() -> int:
 class Mosquitto:
     """A mosquitto on loopback, which keeps its port when it is started again."""
 
-    def __init__(self, program: str, folder: Path, files: Files | None) -> None:
+    def __init__(self, program: str, folder: Path, more: str) -> None:
         self.port = free_port()
         self._program = program
         self._file = folder / "mosquitto.conf"
         text = f"listener {self.port} {HOST}\nallow_anonymous true\n"
-        if files is not None:
-            text += f"certfile {files.certificate}\nkeyfile {files.key}\nuser root\n"
-        self._file.write_text(text)
+        self._file.write_text(text + more)
         self._process: Process | None = None
 
     async def start(self) -> None:
@@ -90,12 +90,17 @@ class Mosquitto:
 
 
 @asynccontextmanager
-async def open_mosquitto(files: Files | None = None) -> AsyncIterator[Mosquitto]:
+async def open_mosquitto(
+    files: "Files | None" = None, more: str = ""
+) -> AsyncIterator[Mosquitto]:
+    """Run a broker; with `files` it speaks TLS, `more` are lines of its settings."""
     from support.peers import need
 
     program = need("mosquitto", package="mosquitto")
     with tempfile.TemporaryDirectory() as folder:
-        broker = Mosquitto(program, Path(folder), files)
+        if files is not None:
+            more += f"certfile {files.certificate}\nkeyfile {files.key}\nuser root\n"
+        broker = Mosquitto(program, Path(folder), more)
         await broker.start()
         try:
             yield broker

@@ -225,6 +225,21 @@ def test_a_policy_is_accepted_compared_and_taken_back(
     assert told[2]["note"] == "version 1 again"
 
 
+def test_check_tells_the_problems_of_both_files(
+    plant: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute(["check"]) == 0
+    policy_file(plant, SOUND.replace("viewer", "veiwer"))
+    assert execute(["check"]) == 2
+    (plant / "lineshaft.toml").write_text('[plant]\nnaem = "Works"\n')
+    assert execute(["check", "--json"]) == 2
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])["problems"]
+    assert [problem.partition(":")[0] for problem in told] == [
+        "lineshaft.toml",
+        "policy.toml",
+    ]
+
+
 def test_a_policy_whose_test_fails_is_not_accepted(
     plant: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

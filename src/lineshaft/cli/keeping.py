@@ -13,7 +13,7 @@ def backup(target: Path, config: Path, data: Path, keep: int) -> tuple[Path, Man
 
     if keep < 1:
         raise ConfigError(f"--keep {keep}: at least one back-up must stay")
-    wanted = Wanted(data / "history", target, _configuration(config), keep)
+    wanted = Wanted(data / "history", target, files_of_configuration(config), keep)
     return back_up(wanted)
 
 
@@ -71,7 +71,7 @@ def _what(manifest: Manifest) -> str:
     return f"{manifest.rows:,} readings from {manifest.begin} to {manifest.end}"
 
 
-def _configuration(config: Path) -> dict[str, Path]:
+def files_of_configuration(config: Path) -> dict[str, Path]:
     """Return lineshaft.toml, its point lists and the policy, by their names there."""
     from lineshaft.settings.policy import FILE
     from lineshaft.settings.toml import read_toml
@@ -84,9 +84,11 @@ def _configuration(config: Path) -> dict[str, Path]:
     files = {"lineshaft.toml": config}
     if (policy := config.with_name(FILE)).is_file():
         files[FILE] = policy
-    devices = read_toml(config)[0].get("devices")
-    for device in devices.values() if isinstance(devices, dict) else ():
-        points = device.get("points") if isinstance(device, dict) else None
+    table = read_toml(config)[0]
+    devices = table.get("devices")
+    tables = [*devices.values()] if isinstance(devices, dict) else []
+    for each in (*tables, table.get("computed")):
+        points = each.get("points") if isinstance(each, dict) else None
         if not isinstance(points, str):
             continue
         file = config.parent / points

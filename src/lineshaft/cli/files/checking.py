@@ -13,11 +13,9 @@ if TYPE_CHECKING:
 
 def check(config: Path, data: Path, *, as_json: bool) -> None:
     """Print what the files say; raise `ConfigError` with every problem."""
-    from lineshaft import settings
-
     began = time.monotonic()
     try:
-        plant = settings.load(config, data)
+        plant = _load(config, data)
     except ConfigError as error:
         if as_json:
             screen.write_json({"ok": False, "problems": list(error.problems)})
@@ -42,6 +40,26 @@ def check(config: Path, data: Path, *, as_json: bool) -> None:
     if hint:
         screen.complain(f"hint: {hint}")
     screen.say(f"{config}: {points:,} points, no problem, checked in {seconds:.2f} s")
+
+
+def _load(config: Path, data: Path) -> "Plant":
+    """Read the plant, and the policy if it has one; tell the problems of both."""
+    from lineshaft import settings
+    from lineshaft.settings.policy import FILE, load_policy
+
+    problems: list[str] = []
+    if (policy := config.with_name(FILE)).exists():
+        try:
+            load_policy(policy)
+        except ConfigError as error:
+            problems += error.problems
+    try:
+        plant = settings.load(config, data)
+    except ConfigError as error:
+        raise ConfigError([*error.problems, *problems]) from error
+    if problems:
+        raise ConfigError(problems)
+    return plant
 
 
 def _unlabelled(plant: "Plant") -> str:
