@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lineshaft.cli.keeping import files_of_configuration
 from lineshaft.cli.verbs import execute
 from lineshaft.core.errors import ConfigError, NotFound, Refused
 from lineshaft.security.access.comparing import compare
@@ -238,6 +239,11 @@ def test_check_tells_the_problems_of_both_files(
         "lineshaft.toml",
         "policy.toml",
     ]
+
+
+def test_a_back_up_has_the_policy(plant: Path) -> None:
+    files = files_of_configuration(plant / "lineshaft.toml")
+    assert files["policy.toml"] == plant / "policy.toml"
 
 
 def test_a_policy_whose_test_fails_is_not_accepted(
