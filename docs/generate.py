@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from cyclopts import App
 from pydantic import BaseModel
@@ -50,11 +50,11 @@ def settings() -> Iterator[str]:
         "refused."
     )
     for name, field in Settings.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from ("", f"## `[{name}]`", "")
-            yield from _table(kind)
-            yield from _tables_in(name, kind)
+        for kind in (field.annotation, *_optional(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from ("", f"## `[{name}]`", "")
+                yield from _table(kind)
+                yield from _tables_in(name, kind)
     yield from ("", "## `[devices.NAME]`", "", "Every device has these:", "")
     yield from _table(DeviceSettings)
     for driver in drivers.names():
@@ -62,12 +62,20 @@ def settings() -> Iterator[str]:
         yield from _table(drivers.load(driver).Settings)
 
 
+def _optional(annotation: object) -> tuple[object, ...]:
+    """Return the kinds of a table that may be left out."""
+    kinds = get_args(annotation)
+    return kinds if type(None) in kinds else ()
+
+
 def _tables_in(name: str, model: type[BaseModel]) -> Iterator[str]:
     """Yield the tables that may be left out, which are `Table | None`."""
     for key, field in model.model_fields.items():
         for kind in get_args(field.annotation):
             if isinstance(kind, type) and issubclass(kind, BaseModel):
-                yield from ("", f"### `[{name}.{key}]`", "")
+                table = f"[{name}.{key}]"
+                is_list = get_origin(field.annotation) is tuple
+                yield from ("", f"### `{f'[{table}]' if is_list else table}`", "")
                 yield from _table(kind)
 
 
@@ -77,7 +85,8 @@ def _table(model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
         default = _default(field.get_default(call_default_factory=True))
         kind = _type(field.annotation)
-        yield f"| `{name}` | {kind} | {default} | {field.description or ''} |"
+        key, told = field.alias or name, field.description or ""
+        yield f"| `{key}` | {kind} | {default} | {told} |"
 
 
 def _default(value: object) -> str:
@@ -106,12 +115,17 @@ def commands() -> Iterator[str]:
         "prints what programs read. `--data` names the plant's data directory, "
         "`--config` its file."
     )
-    for name in sorted(name for name in app if not name.startswith("-")):
-        verb = app[name]
+    yield from _verbs(app, "lineshaft", "##")
+
+
+def _verbs(of: App, called: str, mark: str) -> Iterator[str]:
+    for name in sorted(name for name in of if not name.startswith("-")):
+        verb = of[name]
         if isinstance(verb, App) and verb.show:
-            yield from ("", f"## `lineshaft {name}`", "")
+            yield from ("", f"{mark} `{called} {name}`", "")
             told = (verb.help or "").partition("Parameters\n")[0]
             yield "\n".join(line.strip() for line in told.strip().splitlines())
+            yield from _verbs(verb, f"{called} {name}", f"{mark}#")
 
 
 def routes(api: dict[str, Any]) -> Iterator[str]:  # Any: JSON

@@ -101,6 +101,7 @@ async def run_historian(plant: Plant, bus_url: str) -> None:
 async def run_web(plant: Plant, bus_url: str) -> None:
     """Let people and programs look in."""
     from lineshaft.platform.historian.asking import HistorianClient
+    from lineshaft.security.data.gate import Gate
     from lineshaft.web.service import Served, Web
 
     def served(plant: Plant) -> Served:
@@ -110,7 +111,8 @@ async def run_web(plant: Plant, bus_url: str) -> None:
         services += [f"collector.{device.name}" for device in devices]
         services += ["collector.computed"] if plant.settings.computed.points else []
         points = list(plant.points())
-        return Served(plant.name, plant.settings.plant.demo, points, services)
+        gate = Gate(plant.settings.data) if plant.settings.data else None
+        return Served(plant.name, plant.settings.plant.demo, points, services, gate)
 
     def read() -> Served:
         return served(settings.load(plant.file, plant.data, drivers=False))

@@ -84,6 +84,14 @@ async def test_last_gives_the_newest_reading_of_each_point(history: History) -> 
     assert not len(await history.last("other/**"))
 
 
+async def test_names_are_those_that_an_export_has(history: History) -> None:
+    names = await history.names("acme/**")
+    assert names == sorted({FORCE, STATE, *names})
+    text = (await exported(history, Format.CSV)).decode()
+    assert {line.split(",")[0] for line in text.splitlines()[1:]} <= set(names)
+    assert await history.names("other/**") == []
+
+
 async def test_raw_gives_every_reading_of_the_span_oldest_first(
     history: History,
 ) -> None:

@@ -16,6 +16,7 @@ from lineshaft.core.process.tasks import beside
 from lineshaft.core.reading import GOOD, Status, Value
 from lineshaft.core.series import Aggregate, Buckets, Format, Series
 from lineshaft.web.api.app import Rooms, build_app
+from lineshaft.web.api.leaving import ExportGate
 from lineshaft.web.api.past import Archive
 from lineshaft.web.events import EventBook
 from lineshaft.web.health import HealthBoard
@@ -56,6 +57,10 @@ class PastInMemory:
         }
         said: list[Row] = [row[:3] for row in newest.values()]
         return frame(said, statuses=[row[3] for row in newest.values()])
+
+    async def names(self, pattern: str) -> list[str]:
+        self._answer()
+        return sorted({row[0] for row in self.rows if matches(pattern, row[0])})
 
     async def raw(
         self, name: str, start_us: int, end_us: int, limit: int = 100_000
@@ -115,6 +120,7 @@ class WebPlant:
         services: Sequence[str] = ("web",),
         past: PastInMemory | None = None,
         bus: BusInMemory | None = None,
+        gate: ExportGate | None = None,
     ) -> None:
         self.bus = bus or BusInMemory()
         self.past = past or PastInMemory()
@@ -129,6 +135,7 @@ class WebPlant:
             self.past,
             self.bus,
             {"index.html": File(b"<!doctype html>", "text/html", "no-cache")},
+            gate,
         )
         self._number = 0
 

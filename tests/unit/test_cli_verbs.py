@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,36 +12,52 @@ from lineshaft.cli.verbs import app, execute
 
 VERBS = sorted(name for name in app if not name.startswith("-"))
 SEEN = [name for name in VERBS if name != "complete-names"]
+FAMILIES = ["data", "policy"]
+
+
+def leaves() -> Iterator[tuple[str, ...]]:
+    """Yield every verb that does something, also those of a family."""
+    for verb in SEEN:
+        if verb not in FAMILIES:
+            yield (verb,)
+        else:
+            of = [each for each in app[verb] if not each.startswith("-")]
+            yield from ((verb, each) for each in of)
 
 
 def test_these_are_the_verbs() -> None:
-    expected = "add backup browse check completion demo doctor explain health history "
-    expected += "import read reload restore run up"
+    expected = (
+        "add backup browse check completion data demo doctor explain health history "
+    )
+    expected += "import may policy read reload restore run up"
     assert {*expected.split(), "watch", "write"} == set(SEEN)
 
 
-@pytest.mark.parametrize("verb", SEEN)
+@pytest.mark.parametrize("verb", [*((each,) for each in FAMILIES), *leaves()])
 def test_the_help_of_every_verb_has_an_example(
-    verb: str, capsys: pytest.CaptureFixture[str]
+    verb: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert execute([verb, "--help"]) == 0
-    assert f"Example: lineshaft {verb}" in capsys.readouterr().out
+    assert execute([*verb, "--help"]) == 0
+    assert f"Example: lineshaft {' '.join(verb)}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb", SEEN)
-def test_every_option_of_a_verb_is_described(verb: str) -> None:
-    arguments = app[verb].assemble_argument_collection(parse_docstring=True)
+@pytest.mark.parametrize("verb", [*leaves()], ids=" ".join)
+def test_every_option_of_a_verb_is_described(verb: tuple[str, ...]) -> None:
+    found = app
+    for word in verb:
+        found = found[word]
+    arguments = found.assemble_argument_collection(parse_docstring=True)
     shown = [each for each in arguments if each.show]
     bare = [each.name for each in shown if not each.parameter.help]
     assert not bare
     assert shown
 
 
-@pytest.mark.parametrize("verb", SEEN)
+@pytest.mark.parametrize("verb", [*leaves()], ids=" ".join)
 def test_an_unknown_option_is_a_wrong_command(
-    verb: str, capsys: pytest.CaptureFixture[str]
+    verb: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert execute([verb, "--colour-of-the-sky", "blue"]) == 2
+    assert execute([*verb, "--colour-of-the-sky", "blue"]) == 2
     assert "Traceback" not in "".join(capsys.readouterr())
 
 

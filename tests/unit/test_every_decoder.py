@@ -51,11 +51,14 @@ from lineshaft.network.shaping import Shaper
 from lineshaft.platform.historian.asking import (
     Raw,
     unpack_buckets,
+    unpack_names,
     unpack_series,
 )
+from lineshaft.security.access.versions import Versions
 from lineshaft.settings import load
 from lineshaft.settings.points import read_points
-from lineshaft.settings.toml import read_toml
+from lineshaft.settings.policy import parse_policy
+from lineshaft.settings.toml import parse_toml, read_toml
 from lineshaft.web.api.times import parse_duration, parse_span, parse_time
 from lineshaft.web.live.talk import Wish
 from support.frames import frame
@@ -148,9 +151,19 @@ DECODERS: dict[str, Decoder] = {
     f"{OPCUA}:decode_status_change": lambda data: opcua.decode_status_change(data, 0),
     f"{OPCUA}:decode_values": lambda data: opcua.decode_values(data, 1),
     "platform/historian/asking.py:unpack_buckets": unpack_buckets,
+    "platform/historian/asking.py:unpack_names": unpack_names,
     "platform/historian/asking.py:unpack_series": lambda data: unpack_series([data]),
     "settings/points.py:read_points": in_a_file(
         "p.csv", lambda file: read_points(file, lambda _: None)
+    ),
+    "security/access/versions.py:all": in_a_file(
+        "versions.jsonl", lambda file: Versions(file.parent).all()
+    ),
+    "settings/policy.py:parse_policy": text_of(
+        lambda text: parse_policy(text, Path("policy.toml"))
+    ),
+    "settings/toml.py:parse_toml": text_of(
+        lambda text: parse_toml(text, Path("lineshaft.toml"))
     ),
     "settings/toml.py:read_toml": in_a_file(
         "l.toml", lambda file: (read_toml(file), load(file, file.parent))

@@ -76,6 +76,13 @@ def test_problems_of_the_driver_and_of_the_point_list_come_together(
     )
 
 
+def test_toml_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "lineshaft.toml"
+    file.write_text("a = " + "[" * 100_000)
+    with pytest.raises(ConfigError, match="nested without end"):
+        settings.load(file, tmp_path)
+
+
 def test_toml_that_is_none_names_line_and_column(tmp_path: Path) -> None:
     [told] = problems(tmp_path, '[plant]\nname = "Osaka\n')
     assert told.startswith("lineshaft.toml:2:")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from lineshaft.core.event import Event, Severity, encode_event
 from lineshaft.core.health import EVERY_S, Health, State
 from lineshaft.core.point import Point
 from lineshaft.core.reading import GOOD, Value, bad
+from lineshaft.security.data.gate import Gate
+from lineshaft.security.data.settings import Settings as DataSettings
 from lineshaft.web.api.app import openapi_json
 from lineshaft.web.page import read_files
 from lineshaft.web.shapes import Level
@@ -255,6 +258,55 @@ async def test_an_export_that_cannot_begin_is_a_problem_and_no_file() -> None:
     assert unknown.status_code == 400
     assert "format" in unknown.json()["detail"]
     assert (wrong.status_code, backwards.status_code) == (404, 400)
+
+
+LABELS = """
+region = "cn"
+[[label]]
+on = ["acme/osaka"]
+class = "production"
+grade = "general"
+[[label]]
+on = ["acme/osaka/press/p1"]
+class = "management"
+grade = "important"
+[[approval]]
+id = "2026-17"
+by = "head of data"
+stage = "leave"
+on = ["acme/osaka/press"]
+region = "de"
+until = 2100-01-01T00:00:00Z
+"""
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "said"),
+    [
+        (f"pattern={P0}", 200, "general; production"),
+        ("pattern=**", 403, "labelled important; management, production"),
+        ("pattern=**&region=de", 200, "important; management, production"),
+        ("pattern=**&region=us", 403, "leave the country"),
+        ("pattern=acme/kyoto/x", 403, "has no label is not handed out (acme/kyoto/x)"),
+        ("pattern=a/[b", 404, "not a pattern"),
+    ],
+)
+async def test_an_export_passes_the_gate_and_carries_its_label(
+    query: str, status: int, said: str
+) -> None:
+    names = (P0, P1, "acme/kyoto/x") if "kyoto" in query else (P0, P1)
+    past = PastInMemory([(name, SECOND, 1.0, GOOD) for name in names])
+    gate = Gate(DataSettings.model_validate(tomllib.loads(LABELS)))
+    plant = WebPlant(past=past, gate=gate)
+    span = "from=1970-01-01&to=1970-01-02"
+    async with asking(plant) as api:
+        answer = await api.get(f"{API}/export?{query}&{span}")
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.headers["lineshaft-data-label"] == said
+    else:
+        assert said in answer.json()["detail"]
+        assert "lineshaft-data-label" not in answer.headers
 
 
 async def answer_write(

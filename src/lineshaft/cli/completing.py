@@ -13,7 +13,7 @@ from lineshaft.core.errors import LineshaftError
 MOST = 200
 MOST_ASKED = 10_000
 PATIENCE_S = 2.0
-_WITH_NAMES = "read watch history write"
+_WITH_NAMES = "read watch history write may"
 
 _BASH = """\
 _lineshaft() {{

@@ -72,7 +72,8 @@ def _what(manifest: Manifest) -> str:
 
 
 def files_of_configuration(config: Path) -> dict[str, Path]:
-    """Return lineshaft.toml and its point lists, by their names in the back-up."""
+    """Return lineshaft.toml, its point lists and the policy, by their names there."""
+    from lineshaft.settings.policy import FILE
     from lineshaft.settings.toml import read_toml
 
     if not config.exists():
@@ -81,6 +82,8 @@ def files_of_configuration(config: Path) -> dict[str, Path]:
         )
         return {}
     files = {"lineshaft.toml": config}
+    if (policy := config.with_name(FILE)).is_file():
+        files[FILE] = policy
     table = read_toml(config)[0]
     devices = table.get("devices")
     tables = [*devices.values()] if isinstance(devices, dict) else []

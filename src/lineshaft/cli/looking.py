@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from lineshaft.cli import screen
@@ -90,17 +91,43 @@ def every_row(ask: Callable[[str], tuple[list[Row], bool]], begin: str) -> list[
     return whole
 
 
-def export(
-    data: Path, pattern: str, span: tuple[str, str], form: str, out: Path | None
-) -> None:
-    """Write a file with every reading of the span."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which file is to be written."""
+
+    pattern: str
+    span: tuple[str, str]
+    form: str
+    region: str
+    """Where it goes; empty: our own region."""
+
+
+def export(data: Path, wanted: Wanted, out: Path | None) -> None:
+    """Write a file with every reading of the span, and its label beside it."""
+    labels: list[str] = []
+    start, end = wanted.span
     parts = Plant(find(data)).download(
-        "/export", pattern=pattern, to=span[1], format=form, **{"from": span[0]}
+        "/export",
+        labels.append,
+        pattern=wanted.pattern,
+        to=end,
+        format=wanted.form,
+        region=wanted.region,
+        **{"from": start},
     )
     if out is None:
         for part in parts:
             screen.write_bytes(part)
-        return
+    else:
+        _write_file(parts, out)
+    label = "".join(labels)
+    if label and out is not None:
+        out.with_name(f"{out.name}.label").write_text(f"{label}\n", "utf-8")
+    if label:
+        screen.complain(f"label: {label}")
+
+
+def _write_file(parts: Iterable[bytes], out: Path) -> None:
     # What is not whole must not look as if it were.
     partial = out.with_name(f"{out.name}.part")
     try:

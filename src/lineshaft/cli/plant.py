@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,8 +83,10 @@ class Plant:
             return answer.status_code, answer.json()
         return answer.status_code, self._checked(answer).json()
 
-    def download(self, path: str, **parameters: str) -> Iterator[bytes]:
-        """Yield a file in parts."""
+    def download(
+        self, path: str, label: Callable[[str], None], **parameters: str
+    ) -> Iterator[bytes]:
+        """Yield a file in parts; `label` is told first what its data are worth."""
         with (
             self._asking() as client,
             client.stream("GET", path, params=parameters) as answer,
@@ -92,6 +94,7 @@ class Plant:
             if answer.is_error:
                 answer.read()
                 self._checked(answer)
+            label(answer.headers.get("Lineshaft-Data-Label", ""))
             yield from answer.iter_bytes()
 
     @contextlib.contextmanager

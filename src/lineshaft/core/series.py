@@ -73,6 +73,9 @@ class History(Protocol):
     has an empty past. `Unreachable` when the historian does not answer.
     """
 
+    async def names(self, pattern: str) -> list[str]:
+        """Return the names that an export of this pattern can have, in order."""
+
     async def last(self, pattern: str) -> Frame:
         """Return the newest reading of each point that the pattern means."""
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -22,7 +21,6 @@ from typing_extensions import override
 
 from lineshaft.core.bus.settings import Settings as BusSettings
 from lineshaft.core.errors import ConfigError
-from lineshaft.core.name import did_you_mean
 from lineshaft.core.point import Point
 from lineshaft.network.drivers import NotLoaded
 from lineshaft.network.drivers import load as load_driver
@@ -31,7 +29,9 @@ from lineshaft.network.settings import DeviceConfig, DeviceSettings, OutboxSetti
 from lineshaft.platform.computed.settings import DEVICE
 from lineshaft.platform.computed.settings import Settings as ComputedSettings
 from lineshaft.platform.historian.settings import Settings as HistorianSettings
+from lineshaft.security.data.settings import Settings as DataSettings
 from lineshaft.settings.computed import computed_points
+from lineshaft.settings.faults import explain, sentence
 from lineshaft.settings.points import PointList, read_points
 from lineshaft.settings.toml import Table, place_of, read_toml
 from lineshaft.web.settings import Settings as WebSettings
@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     northbound: NorthboundSettings = NorthboundSettings()
     computed: ComputedSettings = ComputedSettings()
+    data: DataSettings | None = Field(
+        default=None, description="Labels of the data; left out, none are asked for."
+    )
     devices: dict[str, DeviceSettings] = Field(
         default={}, description="The machines, one table [devices.NAME] each."
     )
@@ -117,12 +120,14 @@ def load(file: Path, data: Path, *, drivers: bool = True) -> Plant:
     try:
         settings = Settings(**table)  # type: ignore[arg-type]  # pydantic checks it
     except ValidationError as error:
-        problems = list(_explain(error, file, text, ()))
+        problems = list(explain(error, Settings, file, text))
         raise ConfigError([*problems, *_device_problems(table, file, text)]) from error
     problems = []
     place = _Place(file, text, problems, drivers)
     for path, said in settings.northbound.problems(file.parent):
         place.tell(path, said)
+    for where, said in settings.data.problems() if settings.data else ():
+        place.tell(where, said)
     seen: dict[str, str] = {}
     devices = tuple(_devices(settings, place, seen))
     computed = _computed(settings, devices, place, seen)
@@ -253,7 +258,7 @@ def _driver_settings(
     except ValidationError as error:
         known = [*{*kind.model_fields, *_COMMON}]
         for fault in error.errors(include_url=False):
-            place.tell((*path, *fault["loc"]), _sentence(fault, known))
+            place.tell((*path, *fault["loc"]), sentence(fault, known))
         return None
 
 
@@ -290,39 +295,3 @@ def _secret(reference: str, base: Path) -> SecretStr:
         "a secret is not written into this file; write file:NAME for a file that holds "
         "it or env:NAME for an environment variable"
     )
-
-
-def _explain(
-    error: ValidationError, file: Path, text: str, path: tuple[str, ...]
-) -> Iterator[str]:
-    for fault in error.errors(include_url=False):
-        where = (*path, *fault["loc"])
-        key = ".".join(str(part) for part in where)
-        known = _known_at(Settings, where[:-1])
-        at = place_of(text, where)
-        yield f"{file}{at}: {key}: {_sentence(fault, known)}"
-
-
-def _sentence(fault: ErrorDetails, known: list[str]) -> str:
-    if fault["type"] == "extra_forbidden":
-        key = str(fault["loc"][-1])
-        hint = did_you_mean(key, known) or f"; there are: {', '.join(sorted(known))}"
-        return f"there is no such setting{hint}"
-    if fault["type"] == "missing":
-        return "is missing; add it to this table"
-    given = fault["input"]
-    shown = f"{given!r}: " if isinstance(given, str | int | float) else ""
-    return f"{shown}{fault['msg'].lower().removeprefix('value error, ')}"
-
-
-def _known_at(root: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
-    model = root
-    for part in path:
-        field = model.model_fields.get(str(part))
-        kind = field.annotation if field else None
-        # A table that may be left out is `Table | None`.
-        kind = next(iter(get_args(kind)), kind)
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            return []
-        model = kind
-    return list(model.model_fields)

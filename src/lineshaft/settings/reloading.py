@@ -26,6 +26,7 @@ _OWNERS = {
     "historian": "historian",
     "web": "web",
     "plant": "web",
+    "data": "web",
     "outbox": "collector",
     "northbound": "northbound",
     "computed": "computed",

@@ -9,6 +9,7 @@ from lineshaft.core.bus import Bus
 from lineshaft.core.point import Point
 from lineshaft.core.series import History
 from lineshaft.web.api.app import Rooms, build_app
+from lineshaft.web.api.leaving import ExportGate
 from lineshaft.web.api.past import Archive
 from lineshaft.web.events import EventBook
 from lineshaft.web.health import HealthBoard
@@ -30,6 +31,8 @@ class Served:
     """Each point with its device and the device's protocol."""
     services: Sequence[str]
     """Services that must tell their health."""
+    gate: ExportGate | None = None
+    """Asked before data are handed out as a file; None: they are not labelled."""
 
 
 CONFIGURATION = "configuration.web"
@@ -54,7 +57,14 @@ class Web:
         health = HealthBoard(bus, plant.services, plant.name, release, demo=plant.demo)
         told = Told(namespace, live, events, health)
         app = build_app(
-            Rooms(told, Archive(history, namespace), history, bus, read_files())
+            Rooms(
+                told,
+                Archive(history, namespace),
+                history,
+                bus,
+                read_files(),
+                plant.gate,
+            )
         )
         self._server = WebServer(app, settings.host, settings.port, told.open.end)
         self._services = (live, events, health, self._server)

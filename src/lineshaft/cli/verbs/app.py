@@ -38,6 +38,13 @@ Hyphened = Parameter(allow_leading_hyphen=True)
 """A value that may begin with a hyphen, such as -5 or -1h."""
 
 
+def family(name: str, told: str) -> App:
+    """Return a verb that has verbs of its own, such as `policy check`."""
+    made = App(name=name, help=told, help_format="markdown")
+    app.command(made)
+    return made
+
+
 def called(name: str) -> Parameter:
     """Return how an option is called that Python cannot name so."""
     return Parameter(name=name)

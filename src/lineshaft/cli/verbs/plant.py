@@ -133,6 +133,6 @@ def check(*, where: Files = FILES, json: bool = False) -> None:
         Print JSON for programs.
 
     """
-    from lineshaft.cli.checking import check as check_files
+    from lineshaft.cli.files.checking import check as check_files
 
     check_files(where.config, where.data, as_json=json)

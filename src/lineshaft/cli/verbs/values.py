@@ -74,6 +74,7 @@ def history(
         Literal["csv", "json", "parquet", "arrow"] | None, called("--format")
     ] = None,
     out: Path | None = None,
+    region: str = "",
     json: bool = False,
 ) -> None:
     """Show the past of a point, or write a file of many.
@@ -94,18 +95,22 @@ def history(
         Write a file with all readings; NAME may then be a pattern.
     out
         Where to write the file; else to standard output.
+    region
+        The region to which the file goes, if it leaves ours; see `[data]`.
     json
         Print JSON for programs.
 
     """
     from lineshaft.cli import looking
 
-    if out and not form:
-        raise ConfigError("--out needs --format: csv, json, parquet or arrow")
+    if (out or region) and not form:
+        word = "--out" if out else "--region"
+        raise ConfigError(f"{word} needs --format: csv, json, parquet or arrow")
     if form and (every or json):
         raise ConfigError("--format writes every reading; leave out --every and --json")
     if form:
-        looking.export(where.data, name, (start, to), form, out)
+        wanted = looking.Wanted(name, (start, to), form, region)
+        looking.export(where.data, wanted, out)
     else:
         looking.history(where.data, name, (start, to), every, as_json=json)
 

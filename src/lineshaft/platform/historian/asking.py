@@ -21,6 +21,12 @@ class Last(msgspec.Struct, frozen=True):
     pattern: str
 
 
+class Names(msgspec.Struct, frozen=True):
+    """Asks on `historian.names`."""
+
+    pattern: str
+
+
 class Raw(msgspec.Struct, frozen=True):
     """Asks on `historian.raw`."""
 
@@ -52,7 +58,7 @@ class Export(msgspec.Struct, frozen=True):
 PATIENCE_S = 30.0
 STARTS_WITHIN_S = 8.0
 """How long nobody may be there to answer before the asker is told so."""
-Question = Last | Raw | InBuckets | Export
+Question = Last | Names | Raw | InBuckets | Export
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -68,6 +74,11 @@ class _Buckets(msgspec.Struct, array_like=True):
 def pack(message: object) -> bytes:
     """Return a question as MessagePack."""
     return _encoder.encode(message)
+
+
+def unpack_names(data: bytes) -> list[str]:
+    """Return names as `pack` put them together."""
+    return read_msgpack(data, list[str], "names of the historian")
 
 
 def pack_series(series: Series) -> bytes:
@@ -173,6 +184,10 @@ class HistorianClient:
         """Return aggregates over buckets; see `History.buckets`."""
         question = InBuckets(tuple(names), start_us, end_us, every_us, tuple(wanted))
         return unpack_buckets(await self._ask("buckets", question))
+
+    async def names(self, pattern: str) -> list[str]:
+        """Return the names that an export can have; see `History.names`."""
+        return unpack_names(await self._ask("names", Names(pattern)))
 
     async def export(
         self, pattern: str, start_us: int, end_us: int, form: Format

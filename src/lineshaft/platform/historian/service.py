@@ -103,6 +103,7 @@ class Historian:
         """Record, answer and keep house for ever."""
         answers: dict[str, Answer] = {
             "last": self._last,
+            "names": self._names,
             "raw": self._raw,
             "buckets": self._buckets,
             "export": self._export,
@@ -122,6 +123,11 @@ class Historian:
         question = _question(data, asking.Last)
         readings = await self.history.last(question.pattern)
         for part in _parts(encode_frame(readings)):
+            yield part
+
+    async def _names(self, data: bytes) -> AsyncIterator[bytes]:
+        names = await self.history.names(_question(data, asking.Names).pattern)
+        for part in _parts(asking.pack(names)):
             yield part
 
     async def _raw(self, data: bytes) -> AsyncIterator[bytes]:

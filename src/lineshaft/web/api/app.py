@@ -36,6 +36,7 @@ from lineshaft.core.process.tasks import bare
 from lineshaft.core.series import Format, History
 from lineshaft.web.api.answers import MEDIA, SECURITY_HEADERS, VERDICT
 from lineshaft.web.api.guard import check_host, check_json, check_origin
+from lineshaft.web.api.leaving import ExportGate, headers_of, label_of
 from lineshaft.web.api.past import MOST_READINGS, Archive
 from lineshaft.web.api.problems import (
     MEDIA_TYPE,
@@ -118,6 +119,7 @@ class Rooms:
     history: History
     bus: Asks
     files: Mapping[str, File]
+    gate: ExportGate | None = None
 
 
 Here = NamedDependency[Rooms]
@@ -254,8 +256,12 @@ async def get_export(
     form: Annotated[
         Format, QueryParameter(name="format", description="How the file is written.")
     ] = Format.CSV,
+    region: Annotated[
+        str, QueryParameter(description="Where the file goes; empty: our own region.")
+    ] = "",
 ) -> Stream:
     """Stream a file; CSV, JSON, Parquet or Arrow."""
+    label = await label_of(rooms.gate, rooms.history, pattern, region)
     parts = rooms.history.export(pattern, *parse_span(start, end), form)
     # The first part is awaited here, so that what is wrong has a status of its own.
     first = await anext(parts, b"")
@@ -265,12 +271,7 @@ async def get_export(
         async for part in parts:
             yield part
 
-    name = f"readings.{form.value}"
-    return Stream(
-        everything,
-        media_type=MEDIA[form],
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    return Stream(everything, media_type=MEDIA[form], headers=headers_of(form, label))
 
 
 @post(

@@ -128,12 +128,16 @@ class Engine:
             for name in names
         ]
 
+    async def names(self, pattern: str) -> list[str]:
+        """Return all names, on disk and in memory; see `History.names`."""
+        known = await asyncio.to_thread(self.snapshot.names)
+        return select(pattern, sorted({*known, *self.hot.points.names}))
+
     async def export(
         self, pattern: str, start_us: int, end_us: int, form: Format
     ) -> AsyncIterator[bytes]:
         """Yield a file with every reading of the span; see `History.export`."""
-        known = await asyncio.to_thread(self.snapshot.names)
-        names = select(pattern, sorted({*known, *self.hot.points.names}))
+        names = await self.names(pattern)
         if not names:
             raise NotFound(f"no recorded point matches {pattern!r}")
         parts = _Parts()

@@ -13,7 +13,6 @@ import numpy as np
 
 from lineshaft.core.errors import NotFound
 from lineshaft.core.frame import Frame
-from lineshaft.core.name import select
 from lineshaft.core.series import Aggregate, Buckets, Format, Series
 from lineshaft.platform.historian.answers.engine import Engine
 from lineshaft.platform.historian.answers.export import write
@@ -78,12 +77,15 @@ class ByUnit:
                 [found[name]] = await engine.buckets([name], *asked)
         return [found[name] for name in names]
 
+    async def names(self, pattern: str) -> list[str]:
+        """Return all names; see `History.names`."""
+        return await self._engine.names(pattern)
+
     async def export(
         self, pattern: str, start_us: int, end_us: int, form: Format
     ) -> AsyncIterator[bytes]:
         """Yield a file in which each reading has its unit; see `History.export`."""
-        known = await asyncio.to_thread(self._engine.snapshot.names)
-        names = select(pattern, sorted({*known, *self._engine.hot.points.names}))
+        names = await self.names(pattern)
         if not names:
             raise NotFound(f"no recorded point matches {pattern!r}")
         if not any(name in self._changes.units for name in names):
