@@ -54,8 +54,8 @@ bench: dev-setup peers
 	@$(BIN)/python bench/run.py $(ONLY)
 
 torture: dev-setup peers
-	@$(BIN)/python tests/torture/run.py --kills $(or $(KILLS),200) --seed $(or $(SEED),1) \
-	  $(if $(REPORT),--report $(REPORT))
+	@$(BIN)/python tests/torture/$(if $(DAY),day.py --minutes $(DAY),run.py \
+	  --kills $(or $(KILLS),200) --seed $(or $(SEED),1)) $(if $(REPORT),--report $(REPORT))
 
 generated: setup
 	@$(BIN)/python docs/generate.py

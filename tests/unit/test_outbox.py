@@ -82,6 +82,18 @@ async def test_what_waits_survives_the_end_of_the_process(tmp_path: Path) -> Non
             await bus.wait_for(1)
 
 
+async def test_what_was_needed_of_the_disk_is_given_back(tmp_path: Path) -> None:
+    bus, file = FickleBus(), tmp_path / "o.sqlite"
+    async with open_outbox(bus, file, 1 << 24) as outbox:
+        bus.away = True
+        for number in range(200):
+            await outbox.post(parcel(number, size=20_000))
+        bus.away = False
+        async with beside(outbox.run()):
+            await bus.wait_for(200)
+    assert file.stat().st_size < 200_000
+
+
 async def test_an_answer_that_got_lost_does_not_double_the_message(
     tmp_path: Path,
 ) -> None:

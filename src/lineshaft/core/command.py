@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from lineshaft.core.bus import Asks
-from lineshaft.core.errors import Refused, Unreachable
+from lineshaft.core.errors import LineshaftError, Unreachable
 from lineshaft.core.message import read_json
 from lineshaft.core.reading import Value
 
@@ -53,8 +53,8 @@ async def carry_out(
 ) -> Outcome:
     """Write a value (`wish` is the point's name and the value) once.
 
-    Returns the outcome. Silence leaves it unknown: it may or may not have been carried
-    out.
+    Returns the outcome; whoever answers with an error has refused it. Silence leaves it
+    unknown: it may or may not have been carried out.
     """
     name, value = wish
     deadline_us = int((time.time() + within_s) * 1e6)
@@ -66,6 +66,6 @@ async def carry_out(
         said = b"".join([part async for part in answer])
     except Unreachable as silence:
         return Outcome(id=number, verdict=Verdict.UNKNOWN, reason=str(silence))
-    except Refused as refusal:
+    except LineshaftError as refusal:
         return Outcome(id=number, verdict=Verdict.REFUSED, reason=str(refusal))
     return read_json(said, Outcome, "the outcome of a command")

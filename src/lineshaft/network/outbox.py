@@ -243,11 +243,12 @@ class _Store:
         self._gate = threading.RLock()
         self._db = sqlite3.connect(file, check_same_thread=False, timeout=1.0)
         self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+        # After a long silence the disk gets back what was needed.
+        self._db.execute("PRAGMA auto_vacuum=FULL")
         self._db.execute("PRAGMA journal_mode=WAL")
         # As safe as the bus itself, which confirms before it syncs: the crash of a
         # process loses nothing, a power cut the last moments.
         self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS parcel (number INTEGER PRIMARY KEY, "
             "subject TEXT, id TEXT, readings INTEGER, data BLOB)"
