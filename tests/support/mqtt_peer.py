@@ -62,8 +62,9 @@ class Mosquitto:
         self.port = free_port()
         self._program = program
         self._file = folder / "mosquitto.conf"
-        text = f"listener {self.port} {HOST}\nallow_anonymous true\n"
-        self._file.write_text(text + more)
+        if "allow_anonymous" not in more:
+            more += "allow_anonymous true\n"
+        self._file.write_text(f"listener {self.port} {HOST}\n{more}")
         self._process: Process | None = None
 
     async def start(self) -> None:
