@@ -170,6 +170,8 @@ async def measure(servers: Sequence[NodeServer], bus_url: str, home: Path) -> Ro
         try:
             async with collecting(file, bus_url, cached=True) as collector:
                 await first_values(heard)
+                # What stands still since before we came is told once more.
+                await heard.settle()
                 first = heard.told(np.full(VARIABLES, -1.0))
                 heard.messages.clear()
                 before_s = cpu_s(collector)

@@ -146,6 +146,7 @@ class Collector:
 
     async def _connect_and_collect(self) -> None:
         patience_s = self._config.timeout_s * _HANGS_AFTER
+        self._shaper.begin(_now_us())
         async with AsyncExitStack() as stack:
             opening = self._config.driver.connect(self._config.settings, self.points)
             async with asyncio.timeout(patience_s):

@@ -71,6 +71,7 @@ class Shaper:
         self._told_us = np.full(len(points), stamp_us, np.int64)
         self._overtaken = np.zeros(len(points), bool)
         self._behind_us = 0
+        self._begun_us = stamp_us
         self.heard_us = np.full(len(points), NEVER, np.int64)
         """When each point was last heard of, as `now_us`; `NEVER` at first."""
 
@@ -83,6 +84,10 @@ class Shaper:
     def statuses(self) -> tuple[Status, ...]:
         """Return the table that `status` leads to."""
         return tuple(self._statuses)
+
+    def begin(self, stamp_us: int) -> None:
+        """Know that a connection begins: what is heard first holds since then."""
+        self._begun_us = stamp_us
 
     def shape(self, batch: Batch, now_us: int) -> Columns:
         """Return the readings in the plant's types and units, in the batch's order."""
@@ -132,7 +137,11 @@ class Shaper:
         known = (self._sent_us != NEVER) & (self._kind != KIND_NONE)
         rows = np.flatnonzero((due | self._overtaken) & known)
         self._sent_us[rows] = now_us
-        return self._told_again(rows, now_us if stamp_us is None else stamp_us)
+        stamps = np.full(len(rows), now_us if stamp_us is None else stamp_us)
+        # Not as of now: a change of a moment ago may be on its way to us.
+        is_new = self._begun_us - self._behind_us > self._told_us[rows]
+        stamps[self._overtaken[rows] & is_new] = self._begun_us
+        return self._told_again(rows, stamps)
 
     def condemn(
         self, rows: Positions, reason: str, now_us: int, stamp_us: int | None = None
@@ -164,13 +173,15 @@ class Shaper:
             is_clock = abs(behind_us) < _NO_CLOCK_US
             self._behind_us = behind_us if is_clock else 0
 
-    def _told_again(self, rows: Positions, stamp_us: int) -> Columns:
+    def _told_again(
+        self, rows: Positions, stamp_us: int | NDArray[np.int64]
+    ) -> Columns:
         """Return what we say in the device's stead, behind what was told before.
 
         What was told is not before us but ahead when somebody has set a clock.
         """
         self._overtaken[rows] = False
-        times = np.full(len(rows), stamp_us - self._behind_us)
+        times = np.full(len(rows), stamp_us) - self._behind_us
         early_us = self._told_us[rows] - times
         early = (early_us >= 0) & (early_us < _JITTER_US)
         times[early] += early_us[early] + 1
