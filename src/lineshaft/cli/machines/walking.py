@@ -155,7 +155,8 @@ async def _endpoints(target: Target) -> str | Doubtful:
             f"{target.where} offers no endpoint without protection, only "
             f"{', '.join(kinds) or 'nothing at all'}"
         )
-    text = f"it offers {', '.join(kinds)}"
+    words = ["no protection" if kind == "none" else kind for kind in kinds]
+    text = f"it offers {', '.join(words)}"
     certificate = next((o.certificate for o in offers if o.certificate), b"")
     if not certificate:
         return text
