@@ -29,7 +29,7 @@ async def test_the_watch_tells_what_goes_through_and_what_is_kept(
         health = await BusWatch(bus).look()
         await batches.aclose()  # type: ignore[attr-defined]  # it is a generator
     assert health.state is State.OK, health.reason
-    assert health.tables["messages"] == {"READINGS": 5, "EVENTS": 0}
+    assert health.tables["messages"] == {"READINGS": 5, "EVENTS": 0, "AUDIT": 0}
     assert health.tables["last_sequence"]["READINGS"] == 5
     assert health.tables["readers"]["READINGS"] == 1
     assert health.tables["lag_messages"]["READINGS"] == 0

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from lineshaft.core.bus import EVENTS, READINGS, Answer, Message
+from lineshaft.core.bus import AUDIT, EVENTS, READINGS, Answer, Message
 from lineshaft.core.errors import Unreachable
 
 
@@ -23,7 +23,8 @@ class BusInMemory:
         self._ears: list[tuple[str, asyncio.Queue[tuple[str, bytes]]]] = []
 
     async def publish(self, subject: str, data: bytes, message_id: str) -> None:
-        stream = EVENTS if subject.startswith("events.") else READINGS
+        first = subject.partition(".")[0]
+        stream = {"events": EVENTS, "audit": AUDIT}.get(first, READINGS)
         if message_id in self._ids[stream]:
             return
         self._ids[stream].add(message_id)

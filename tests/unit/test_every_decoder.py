@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from lineshaft.cli.importing import read_rows
 from lineshaft.cli.machines.address import parse as parse_target
 from lineshaft.cli.plant import find
+from lineshaft.core.bus.audit import AuditRecord, decode_audit
 from lineshaft.core.command import Command, Outcome
 from lineshaft.core.errors import LineshaftError
 from lineshaft.core.event import Event, decode_event, encode_event
@@ -120,6 +121,7 @@ DECODERS: dict[str, Decoder] = {
     "cli/importing.py:read_rows": in_a_file("h.csv", lambda file: read_rows(file, [])),
     "cli/machines/address.py:parse": text_of(parse_target),
     "cli/plant.py:find": in_a_file("running.json", lambda file: find(file.parent)),
+    "core/bus/audit.py:decode_audit": decode_audit,
     "core/event.py:decode_event": decode_event,
     "core/frame.py:decode_frame": decode_frame,
     "core/message.py:read_json": lambda data: [
@@ -209,6 +211,7 @@ def test_no_decoder_is_forgotten() -> None:
 
 SEEDS = [
     encode_event(Event(kind="a", source="b", text="c")),
+    msgspec.json.encode(AuditRecord(kind="a", who="b")),
     encode_frame(frame([("a/b", 1, 1.5), ("a/b", 2, "x")])),
     msgspec.json.encode(Wish(patterns=["a/*"])),
     b'{"a": [1, "x\\u00e9", null, {"t": 1e400}], "t": 5}',

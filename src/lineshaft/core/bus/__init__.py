@@ -1,7 +1,7 @@
 """The one road between rooms: what it promises, whoever keeps the promise.
 
-Subjects are words joined by dots. `readings.<place>` carries frames and
-`events.<kind>` events; both are stored before they count as delivered.
+Subjects are words joined by dots. `readings.<place>` carries frames, `events.<kind>`
+events and `audit.<kind>` who did what; all are stored before they count as delivered.
 `commands.<device>`, `historian.<question>` and `status.<service>` are not stored:
 nobody wants an answer, a command or a state from yesterday.
 """
@@ -16,6 +16,7 @@ Answer = Callable[[bytes], AsyncIterator[bytes]]
 
 READINGS = "READINGS"
 EVENTS = "EVENTS"
+AUDIT = "AUDIT"
 
 
 @dataclass(frozen=True, slots=True)

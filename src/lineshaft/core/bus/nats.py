@@ -25,7 +25,7 @@ from nats.js.api import (
 from nats.js.errors import APIError, NotFoundError
 
 from lineshaft.core import errors
-from lineshaft.core.bus import EVENTS, READINGS, Answer, Message
+from lineshaft.core.bus import AUDIT, EVENTS, READINGS, Answer, Message
 from lineshaft.core.errors import ConfigError, LineshaftError, Refused, Unreachable
 from lineshaft.core.process.tasks import bare, beside, cancellable
 
@@ -98,6 +98,15 @@ def _streams(most_bytes: int, event_bytes: int) -> tuple[StreamConfig, ...]:
             subjects=["events.>"],
             storage=StorageType.FILE,
             discard=DiscardPolicy.OLD,
+            max_bytes=event_bytes,
+            duplicate_window=REMEMBER_IDS_S,
+        ),
+        # Full, it refuses the new: whoever tells it then knows, and says so.
+        StreamConfig(
+            name=AUDIT,
+            subjects=["audit.>"],
+            storage=StorageType.FILE,
+            discard=DiscardPolicy.NEW,
             max_bytes=event_bytes,
             duplicate_window=REMEMBER_IDS_S,
         ),

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from lineshaft.core.bus import EVENTS, READINGS
+from lineshaft.core.bus import AUDIT, EVENTS, READINGS
 from lineshaft.core.errors import Unreachable
 from lineshaft.core.errors.codes import Code
 from lineshaft.core.health import EVERY_S, Health, State
@@ -96,7 +96,7 @@ class BusWatch:
     """A service: tells on `status.bus` how the bus is."""
 
     def __init__(
-        self, bus: Inquires, streams: Sequence[str] = (READINGS, EVENTS)
+        self, bus: Inquires, streams: Sequence[str] = (READINGS, EVENTS, AUDIT)
     ) -> None:
         self._bus = bus
         self._streams = streams
