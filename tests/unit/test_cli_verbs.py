@@ -12,7 +12,7 @@ from lineshaft.cli.verbs import app, execute
 
 VERBS = sorted(name for name in app if not name.startswith("-"))
 SEEN = [name for name in VERBS if name != "complete-names"]
-FAMILIES = ["data", "policy"]
+FAMILIES = ["data", "people", "policy"]
 
 
 def leaves() -> Iterator[tuple[str, ...]]:
@@ -29,7 +29,7 @@ def test_these_are_the_verbs() -> None:
     expected = (
         "add backup browse check completion data demo doctor explain health history "
     )
-    expected += "import may policy read reload restore run up"
+    expected += "import may people policy read reload restore run up"
     assert {*expected.split(), "watch", "write"} == set(SEEN)
 
 
