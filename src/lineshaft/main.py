@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import quote
 
 from lineshaft import settings
 from lineshaft.core.bus.nats import NatsBus, open_bus, without_password
@@ -114,7 +115,7 @@ async def run_web(plant: Plant, bus_url: str) -> None:
 
     def served(plant: Plant) -> Served:
         devices = plant.devices
-        services = ["bus", "historian", "outbox", "web"]
+        services = ["audit", "bus", "historian", "outbox", "web"]
         services += plant.settings.northbound.services
         services += [f"collector.{device.name}" for device in devices]
         services += ["collector.computed"] if plant.settings.computed.points else []
@@ -145,6 +146,22 @@ async def run_web(plant: Plant, bus_url: str) -> None:
         )
         web = Web(served(plant), door, wanted, bus, HistorianClient(bus), read)
         await run([web, BusWatch(bus), Pulse("web", bus)])
+
+
+async def run_audit(plant: Plant, bus_url: str) -> None:
+    """Keep who did what."""
+    from lineshaft.core.process.http import post
+    from lineshaft.security.audit.log import open_log
+    from lineshaft.security.audit.service import AuditRoom
+    from lineshaft.security.audit.witness import open_witness
+
+    wanted, home = plant.settings.audit, plant.data / "audit"
+    origin = wanted.origin or f"lineshaft/{quote(plant.name)}"
+    async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
+        with open_log(home, origin) as reopen:
+            witness = open_witness(home / "witness", origin, wanted.witness_for)
+            room = AuditRoom(home, wanted, bus, reopen, post, witness)
+            await run([room, Pulse("audit", bus)])
 
 
 async def run_northbound(plant: Plant, bus_url: str) -> None:
@@ -181,6 +198,7 @@ async def run_computed(plant: Plant, bus_url: str) -> None:
 
 ROOMS: dict[str, Callable[[Plant, str], Coroutine[None, None, None]]] = {
     "historian": run_historian,
+    "audit": run_audit,
     "collector": run_collector,
     "computed": run_computed,
     "web": run_web,

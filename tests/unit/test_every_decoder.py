@@ -58,6 +58,7 @@ from lineshaft.platform.historian.asking import (
     unpack_series,
 )
 from lineshaft.security.access.versions import Versions
+from lineshaft.security.audit.tiles import unpack
 from lineshaft.security.people.passkeys import Passkeys
 from lineshaft.security.people.settings import SingleSignOn
 from lineshaft.security.people.single_sign_on import SignOn, _Provider
@@ -185,6 +186,7 @@ DECODERS: dict[str, Decoder] = {
     "settings/toml.py:read_toml": in_a_file(
         "l.toml", lambda file: (read_toml(file), load(file, file.parent))
     ),
+    "security/audit/tiles.py:unpack": unpack,
     "security/people/passkeys.py:check": text_of(
         lambda text: Passkeys(_accounts(), "Osaka works").check(text, 0.0)
     ),

@@ -1,9 +1,26 @@
 """The verbs: what each takes, and who does it."""
 
-from lineshaft.cli.verbs import access, devices, keeping, people, plant, shell, values
+from lineshaft.cli.verbs import (
+    access,
+    audit,
+    devices,
+    keeping,
+    people,
+    plant,
+    shell,
+    values,
+)
 from lineshaft.cli.verbs.app import app, execute
 
 __all__ = [
-    "access", "app", "devices", "execute", "keeping", "people", "plant", "shell",
+    "access",
+    "app",
+    "audit",
+    "devices",
+    "execute",
+    "keeping",
+    "people",
+    "plant",
+    "shell",
     "values",
-]  # fmt: skip
+]
