@@ -8,6 +8,7 @@ from lineshaft.cli.verbs import (
     people,
     plant,
     shell,
+    trust,
     values,
 )
 from lineshaft.cli.verbs.app import app, execute
@@ -22,5 +23,6 @@ __all__ = [
     "people",
     "plant",
     "shell",
+    "trust",
     "values",
 ]
