@@ -29,7 +29,8 @@ def test_these_are_the_verbs() -> None:
     expected = (
         "add backup browse check completion data demo doctor explain health history "
     )
-    expected += "import may policy read reload restore run up"
+    expected += "import listeners may policy read reload restore run sbom up verify "
+    expected += "verify-release"
     assert {*expected.split(), "watch", "write"} == set(SEEN)
 
 
