@@ -10,6 +10,7 @@ import re
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 import msgspec
@@ -56,6 +57,9 @@ from lineshaft.platform.historian.asking import (
     unpack_series,
 )
 from lineshaft.security.access.versions import Versions
+from lineshaft.security.data.keys.envelope import unseal
+from lineshaft.security.supply.gobuild import read_build
+from lineshaft.security.supply.minisign import parse_public_key
 from lineshaft.settings import load
 from lineshaft.settings.points import read_points
 from lineshaft.settings.policy import parse_policy
@@ -161,6 +165,11 @@ DECODERS: dict[str, Decoder] = {
     "security/access/versions.py:all": in_a_file(
         "versions.jsonl", lambda file: Versions(file.parent).all()
     ),
+    "security/data/keys/envelope.py:unseal": lambda data: unseal(
+        BytesIO(data), BytesIO(), lambda _: bytes(32)
+    ),
+    "security/supply/gobuild.py:read_build": read_build,
+    "security/supply/minisign.py:parse_public_key": text_of(parse_public_key),
     "settings/policy.py:parse_policy": text_of(
         lambda text: parse_policy(text, Path("policy.toml"))
     ),
@@ -189,7 +198,15 @@ OURS_ONLY = {
 """What looks like a decoder and is none, or is tried through another, and why."""
 _NAMED = re.compile(r"^(decode|parse|unpack)(_|$)")
 _CALLS = re.compile(r"\b(json|msgpack)\.decode\(|\b_decode\(data\)|\bjson\.loads\(")
-_READS = {"read_toml", "read_points", "read_rows", "compile_pattern", "find_answer"}
+_READS = {
+    "read_toml",
+    "unseal",
+    "read_build",
+    "read_points",
+    "read_rows",
+    "compile_pattern",
+    "find_answer",
+}
 
 
 def decoders_in_the_source() -> set[str]:

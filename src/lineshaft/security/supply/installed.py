@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from lineshaft.core.errors import NotFound
+from lineshaft.core.message import read_json
 from lineshaft.security.supply.parts import needed, normal
 
 _CODE = (".py", ".pyc", ".so", ".pth", ".js", ".html", ".css", ".toml", ".json")
@@ -99,7 +100,14 @@ def _strangers(found: Distribution, known: set[Path]) -> Iterator[Path]:
                 yield path.relative_to(site)
 
 
+class _Folder(msgspec.Struct):
+    editable: bool = False
+
+
+class _Origin(msgspec.Struct):
+    dir_info: _Folder = msgspec.field(default_factory=_Folder)
+
+
 def _is_editable(found: Distribution) -> bool:
-    told = found.read_text("direct_url.json") or "{}"
-    url = msgspec.json.decode(told)
-    return bool(url.get("dir_info", {}).get("editable"))
+    told = (found.read_text("direct_url.json") or "{}").encode()
+    return read_json(told, _Origin, "direct_url.json").dir_info.editable
