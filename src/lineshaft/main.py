@@ -43,6 +43,7 @@ from lineshaft.core.process.tasks import bare
 from lineshaft.core.process.tasks import beside as beside_us
 from lineshaft.settings import Plant
 from lineshaft.settings.reloading import Reloading
+from lineshaft.settings.rights import accept_first, give_rights, set_up_link, sign_on
 from lineshaft.settings.running import announce, hold
 
 log = logging.getLogger(__name__)
@@ -100,9 +101,16 @@ async def run_historian(plant: Plant, bus_url: str) -> None:
 
 async def run_web(plant: Plant, bus_url: str) -> None:
     """Let people and programs look in."""
+    from lineshaft.core.bus.trail import Trail
+    from lineshaft.core.process.peer import open_peers
     from lineshaft.platform.historian.asking import HistorianClient
-    from lineshaft.security.data.gate import Gate
-    from lineshaft.web.service import Served, Web
+    from lineshaft.security.access.approvals import open_requests
+    from lineshaft.security.access.enforced import Enforced
+    from lineshaft.security.data.telling import Telling, gate_of
+    from lineshaft.security.people.login import People
+    from lineshaft.security.people.store import open_store
+    from lineshaft.settings.policy import accepted
+    from lineshaft.web.service import Door, Served, Web
 
     def served(plant: Plant) -> Served:
         devices = plant.devices
@@ -111,30 +119,54 @@ async def run_web(plant: Plant, bus_url: str) -> None:
         services += [f"collector.{device.name}" for device in devices]
         services += ["collector.computed"] if plant.settings.computed.points else []
         points = list(plant.points())
-        gate = Gate(plant.settings.data) if plant.settings.data else None
+        gate = gate_of(plant.settings.data, telling.decided("export"))
         return Served(plant.name, plant.settings.plant.demo, points, services, gate)
 
     def read() -> Served:
         return served(settings.load(plant.file, plant.data, drivers=False))
 
-    wanted = plant.settings.web
-    async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
-        web = Web(served(plant), wanted, bus, HistorianClient(bus), read)
-        await run([web, BusWatch(bus), Pulse("web", bus)])
+    wanted, home = plant.settings.web, plant.data / "people"
+    async with AsyncExitStack() as stack:
+        bus = await stack.enter_async_context(
+            open_bus(bus_url, most_bytes=_stream_bytes(plant))
+        )
+        store = stack.enter_context(open_store(home / "people.sqlite"))
+        trail = Trail(bus, home / "audit.jsonl")
+        telling = Telling(trail.tell)
+        enforced = Enforced(partial(accepted, plant.file, plant.data))
+        door = Door(
+            People(
+                store, plant.settings.people, plant.name, trail.tell, sign_on(plant)
+            ),
+            enforced,
+            stack.enter_context(open_peers()),
+            stack.enter_context(open_requests(home / "approvals.sqlite")),
+            trail,
+            partial(give_rights, plant),
+        )
+        web = Web(served(plant), door, wanted, bus, HistorianClient(bus), read)
+        await run([web, telling, BusWatch(bus), Pulse("web", bus)])
 
 
 async def run_northbound(plant: Plant, bus_url: str) -> None:
     """Let SCADA and MES read and write the namespace."""
+    from lineshaft.core.bus.trail import Trail
     from lineshaft.network.northbound.mirror import Served
     from lineshaft.network.northbound.service import Folders, open_outputs
     from lineshaft.platform.historian.asking import HistorianClient
+    from lineshaft.security.data.telling import Telling, passing
 
     wanted = plant.settings.northbound
     folders = Folders(plant.file.parent, plant.data)
-    served = [Served(point, device) for point, device, _ in plant.points()]
+    points = [Served(point, device) for point, device, _ in plant.points()]
     async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
+        trail = Trail(bus, plant.data / "northbound" / "audit.jsonl")
+        telling = Telling(trail.tell)
+        names = [each.point.name for each in points]
+        passed = passing(plant.settings.data, names, telling.decided("northbound"))
+        served = [each for each in points if each.point.name in passed]
         outputs = open_outputs(wanted, folders, served, bus, HistorianClient(bus))
-        await run([*outputs, Pulse("northbound", bus)])
+        await run([*outputs, telling, trail, Pulse("northbound", bus)])
 
 
 async def run_computed(plant: Plant, bus_url: str) -> None:
@@ -231,6 +263,7 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
 
         # What is started last is stopped first: when the collector says that it
         # stops, the historian is still there to write it down.
+        accept_first(plant)
         environment = _environment(plant, bus_url)
         machines = [Keeper(program, ended) for program in beside.programs]
         rooms = {
@@ -244,11 +277,19 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
         page = await _page(bus)
         stack.enter_context(announce(plant, page, bus_url, beside.found_at))
         done(f"page {page}")
-        await anext(bus.overhear("readings.>"))
-        done("first live value")
+        await _welcome(plant, page, bus, done)
         if beside.once is not None:
             await beside.once(bus)
         await asyncio.Event().wait()
+
+
+async def _welcome(
+    plant: Plant, page: str, bus: NatsBus, done: Callable[[str], None]
+) -> None:
+    await anext(bus.overhear("readings.>"))
+    done("first live value")
+    if link := set_up_link(plant, page):
+        done(f"to make the first account, once, within a day: {link}")
 
 
 @contextlib.asynccontextmanager

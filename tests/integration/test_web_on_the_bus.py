@@ -16,7 +16,7 @@ from lineshaft.core.process.tasks import beside
 from lineshaft.web.service import Served, Web
 from lineshaft.web.settings import Settings
 from support.frames import frame
-from support.web_plant import PRESS, PastInMemory, points
+from support.web_plant import PRESS, PastInMemory, open_door, points
 
 P0 = f"{PRESS}/p0"
 Told = tuple[str, str, list[object]]
@@ -25,9 +25,10 @@ Told = tuple[str, str, list[object]]
 @asynccontextmanager
 async def web_room(bus: NatsBus) -> AsyncIterator[str]:
     plant = Served("Osaka works", False, points(1), ["web"])
-    web = Web(plant, Settings(port=0), bus, PastInMemory())
-    async with beside(web.run()):
-        yield web.url
+    with open_door(bus) as door:
+        web = Web(plant, door, Settings(port=0), bus, PastInMemory())
+        async with beside(web.run()):
+            yield web.url
 
 
 async def say(bus: NatsBus, number: int) -> None:

@@ -22,7 +22,7 @@ from lineshaft.web.server import WebServer
 from lineshaft.web.service import Served, Web
 from lineshaft.web.settings import Settings
 from support.bus_in_memory import BusInMemory
-from support.web_plant import PRESS, PastInMemory, WebPlant, points
+from support.web_plant import PRESS, PastInMemory, WebPlant, open_door, points
 
 P0 = f"{PRESS}/p0"
 API = "/api/v1"
@@ -65,7 +65,13 @@ def values(message: dict[str, object]) -> list[object]:
 
 async def test_the_whole_room_serves_from_the_moment_that_it_has_an_address() -> None:
     plant = Served("Osaka works", False, points(2), ["web"])
-    web = Web(plant, Settings(port=0), BusInMemory(), PastInMemory(away=True))
+    bus = BusInMemory()
+    with open_door(bus) as door:
+        web = Web(plant, door, Settings(port=0), bus, PastInMemory(away=True))
+        await _is_served(web)
+
+
+async def _is_served(web: Web) -> None:
     async with httpx.AsyncClient(base_url=web.url, trust_env=False) as client:
         early = asyncio.ensure_future(client.get(f"{API}/health", timeout=30))
         async with beside(web.run()):

@@ -1,34 +1,66 @@
 """A small plant with a web room, whose bus and history are in memory."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+import os
+import sqlite3
+import tomllib
+import weakref
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import numpy as np
+from typing_extensions import override
 
+from lineshaft.core.bus import Bus
+from lineshaft.core.bus.audit import AuditRecord
+from lineshaft.core.bus.trail import Trail
 from lineshaft.core.errors import NotFound, Unreachable
 from lineshaft.core.frame import Frame, encode_frame
 from lineshaft.core.name import matches, place_of, subject_of
 from lineshaft.core.point import Point
+from lineshaft.core.process.peer import Address, Peers, open_peers
 from lineshaft.core.process.tasks import beside
 from lineshaft.core.reading import GOOD, Status, Value
 from lineshaft.core.series import Aggregate, Buckets, Format, Series
-from lineshaft.web.api.app import Rooms, build_app
+from lineshaft.security.access.approvals import Requests, open_requests
+from lineshaft.security.access.document import Document
+from lineshaft.security.access.enforced import Enforced
+from lineshaft.security.people.login import People
+from lineshaft.security.people.settings import Settings as PeopleSettings
+from lineshaft.security.people.store import Store, open_store
+from lineshaft.web.api.app import build_app
+from lineshaft.web.api.door.approving import Approving
+from lineshaft.web.api.door.callers import OWNER, Caller, Callers
+from lineshaft.web.api.door.rights import Looker, Rights
 from lineshaft.web.api.leaving import ExportGate
-from lineshaft.web.api.past import Archive
+from lineshaft.web.api.rooms import Rooms
 from lineshaft.web.events import EventBook
 from lineshaft.web.health import HealthBoard
 from lineshaft.web.live.stream import Live
 from lineshaft.web.live.talk import Told
 from lineshaft.web.namespace import Namespace
 from lineshaft.web.page import File
+from lineshaft.web.service import Door
 from support.bus_in_memory import BusInMemory
 from support.frames import Row, frame
 
 PRESS = "acme/osaka/press"
 Placed = tuple[Point, str, str]
+FIRST_POLICY = """
+[subjects."{account}"]
+tenant = "acme"
+
+[[grant]]
+name = "first"
+who = ["{account}"]
+on = ["acme/**"]
+role = "administrator"
+may = ["write", "export"]
+"""
 
 
 def points(count: int = 4, place: str = PRESS) -> list[Placed]:
@@ -121,6 +153,7 @@ class WebPlant:
         past: PastInMemory | None = None,
         bus: BusInMemory | None = None,
         gate: ExportGate | None = None,
+        people: PeopleSettings | None = None,
     ) -> None:
         self.bus = bus or BusInMemory()
         self.past = past or PastInMemory()
@@ -129,15 +162,45 @@ class WebPlant:
         self.events = EventBook(self.bus)
         self.health = HealthBoard(self.bus, services, "Osaka works", "0.1", demo=True)
         self.told = Told(self.namespace, self.live, self.events, self.health)
+        self.audit: list[AuditRecord] = []
+        self.caller_uid: int | None = os.getuid()
+        """Whose program asks, as the kernel would tell it."""
+        self.policy = (0, Document())
+        self._files = [sqlite3.connect(":memory:", isolation_level=None) for _ in "ab"]
+        for file in self._files:
+            weakref.finalize(self, file.close)
+        self.people = People(
+            Store(self._files[0]), people or PeopleSettings(), "Osaka works", self._tell
+        )
+        self.enforced = Enforced(lambda: self.policy)
+        callers = Callers(self.people, _Peers(self))
+        self.rights = Rights(callers, self.enforced, self.namespace, self._found)
         self.rooms = Rooms(
             self.told,
-            Archive(self.past, self.namespace),
             self.past,
             self.bus,
             {"index.html": File(b"<!doctype html>", "text/html", "no-cache")},
+            self.rights,
+            Approving(self.rights, Requests(self._files[1])),
             gate,
         )
         self._number = 0
+
+    def rule(self, text: str) -> None:
+        """Let a policy count from now on."""
+        document = Document.model_validate(tomllib.loads(text))
+        self.policy = (self.policy[0] + 1, document)
+        self.enforced.look()
+
+    def looker(self, subject: str = OWNER) -> Looker:
+        """Return somebody who looks on: the owner, or a subject of the policy."""
+        return Looker(self.rights, Caller(subject, "test", "127.0.0.1"), self.health)
+
+    async def _tell(self, record: AuditRecord) -> None:
+        self.audit.append(record)
+
+    async def _found(self, account: str) -> None:
+        self.rule(FIRST_POLICY.format(account=account))
 
     async def say(self, *rows: Row, status: Status = GOOD) -> None:
         """Publish a frame of rows."""
@@ -159,6 +222,18 @@ class WebPlant:
             yield self
 
 
+class _Peers(Peers):
+    """Says that whoever asks runs under the user that the plant says."""
+
+    def __init__(self, plant: WebPlant) -> None:
+        super().__init__(None)
+        self._plant = plant
+
+    @override
+    def uid(self, ours: Address, theirs: Address) -> int | None:
+        return self._plant.caller_uid
+
+
 @asynccontextmanager
 async def asking(plant: WebPlant) -> AsyncIterator[httpx.AsyncClient]:
     """Ask the API of a running plant, without a server."""
@@ -171,3 +246,24 @@ async def asking(plant: WebPlant) -> AsyncIterator[httpx.AsyncClient]:
         ) as client,
     ):
         yield client
+
+
+@contextmanager
+def open_door(bus: Bus) -> Iterator[Door]:
+    """Open the door of a plant that has no accounts yet."""
+
+    async def found(_: str) -> None:
+        raise AssertionError("nobody is set up here")
+
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(TemporaryDirectory()))
+        store = stack.enter_context(open_store(home / "people.sqlite"))
+        trail = Trail(bus, home / "audit.jsonl")
+        yield Door(
+            People(store, PeopleSettings(), "Osaka works", trail.tell),
+            Enforced(lambda: (0, Document())),
+            stack.enter_context(open_peers()),
+            stack.enter_context(open_requests(home / "approvals.sqlite")),
+            trail,
+            found,
+        )

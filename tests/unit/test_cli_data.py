@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from lineshaft.cli.files.sealing import Parts, common_place, seal_parts
-from lineshaft.cli.files.telling import waiting
+from lineshaft.cli.files.telling import WAITING
 from lineshaft.cli.verbs import execute
+from lineshaft.core.bus.audit import AuditRecord, decode_audit
 
 CONFIG = """\
 [devices.m]
@@ -40,6 +41,11 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "recipe.csv").write_text(RECIPE)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def waiting(data: Path) -> list[AuditRecord]:
+    lines = (data / WAITING).read_bytes().splitlines()
+    return [decode_audit(line) for line in lines]
 
 
 def kinds(home: Path) -> list[str]:

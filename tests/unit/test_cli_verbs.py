@@ -12,7 +12,7 @@ from lineshaft.cli.verbs import app, execute
 
 VERBS = sorted(name for name in app if not name.startswith("-"))
 SEEN = [name for name in VERBS if name != "complete-names"]
-FAMILIES = ["data", "policy"]
+FAMILIES = ["data", "people", "policy"]
 
 
 def leaves() -> Iterator[tuple[str, ...]]:
@@ -29,8 +29,8 @@ def test_these_are_the_verbs() -> None:
     expected = (
         "add backup browse check completion data demo doctor explain health history "
     )
-    expected += "import listeners may policy read reload restore run sbom up verify "
-    expected += "verify-release"
+    expected += "import listeners may people policy read reload restore run sbom up "
+    expected += "verify verify-release"
     assert {*expected.split(), "watch", "write"} == set(SEEN)
 
 

@@ -5,8 +5,10 @@ compares it with the source, so that a new one cannot be forgotten.
 """
 
 import ast
+import functools
 import json
 import re
+import sqlite3
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -58,13 +60,17 @@ from lineshaft.platform.historian.asking import (
 )
 from lineshaft.security.access.versions import Versions
 from lineshaft.security.data.keys.envelope import unseal
+from lineshaft.security.people.passkeys import Passkeys
+from lineshaft.security.people.settings import SingleSignOn
+from lineshaft.security.people.single_sign_on import SignOn, _Provider
+from lineshaft.security.people.store import Store
 from lineshaft.security.supply.gobuild import read_build
 from lineshaft.security.supply.minisign import parse_public_key
 from lineshaft.settings import load
 from lineshaft.settings.points import read_points
 from lineshaft.settings.policy import parse_policy
 from lineshaft.settings.toml import parse_toml, read_toml
-from lineshaft.web.api.times import parse_duration, parse_span, parse_time
+from lineshaft.web.api.past.times import parse_duration, parse_span, parse_time
 from lineshaft.web.live.talk import Wish
 from support.frames import frame
 
@@ -121,6 +127,15 @@ def modbus_layout(data: bytes) -> object:
 
 
 OPCUA = "network/drivers/opcua/wire/messages.py"
+_PROVIDER = SingleSignOn(issuer="https://id.example", client_id="plant")
+_ENDS = _Provider("https://id.example", "a", "b", "c")
+
+
+@functools.cache
+def _accounts() -> Store:
+    return Store(sqlite3.connect(":memory:", isolation_level=None))
+
+
 DECODERS: dict[str, Decoder] = {
     "cli/importing.py:read_rows": in_a_file("h.csv", lambda file: read_rows(file, [])),
     "cli/machines/address.py:parse": text_of(parse_target),
@@ -179,11 +194,19 @@ DECODERS: dict[str, Decoder] = {
     "settings/toml.py:read_toml": in_a_file(
         "l.toml", lambda file: (read_toml(file), load(file, file.parent))
     ),
-    "web/api/times.py:parse_duration": text_of(parse_duration),
-    "web/api/times.py:parse_span": text_of(lambda text: parse_span(text, "now")),
-    "web/api/times.py:parse_time": text_of(parse_time),
+    "security/people/passkeys.py:check": text_of(
+        lambda text: Passkeys(_accounts(), "Osaka works").check(text, 0.0)
+    ),
+    "security/people/single_sign_on.py:_claims": lambda data: SignOn(
+        _PROVIDER, "", lambda *_: data
+    )._claims(data.decode(errors="replace"), _ENDS, 0.0),
+    "web/api/past/times.py:parse_duration": text_of(parse_duration),
+    "web/api/past/times.py:parse_span": text_of(lambda text: parse_span(text, "now")),
+    "web/api/past/times.py:parse_time": text_of(parse_time),
 }
 OURS_ONLY = {
+    "core/bus/trail.py:_bring_on": "reads the file that we wrote ourselves",
+    "security/people/passkeys.py:_challenge": "is tried through check",
     "cli/running.py:reload": "reads what our own plant says",
     "core/bus/watch.py:_stream": "reads what the nats-server says",
     "core/bus/watch.py:_traffic": "reads what the nats-server says",

@@ -76,7 +76,7 @@ async def talking(
     plant: WebPlant, patterns: Sequence[str] = ("**",), resume: str | None = None
 ) -> AsyncIterator[Page]:
     page = Page()
-    async with beside(Talk(page, plant.told).run(patterns, resume)):
+    async with beside(Talk(page, plant.told, plant.looker()).run(patterns, resume)):
         yield page
 
 
@@ -334,13 +334,13 @@ async def test_a_page_that_says_what_makes_no_sense_is_refused(said: object) -> 
         page = Page()
         page.say(said)
         with pytest.raises(Refused), bare():
-            await Talk(page, plant.told).run(["**"], None)
+            await Talk(page, plant.told, plant.looker()).run(["**"], None)
         assert not plant.live._sessions
 
 
 async def test_a_pattern_that_is_none_is_refused() -> None:
     async with WebPlant(points(1)).running() as plant:
         with pytest.raises(NotFound, match="not a pattern"):
-            await Talk(Page(), plant.told).run(["a/b c"], None)
+            await Talk(Page(), plant.told, plant.looker()).run(["a/b c"], None)
         with pytest.raises(NotFound, match="more than 200"):
-            await Talk(Page(), plant.told).run(["*/x"] * 201, None)
+            await Talk(Page(), plant.told, plant.looker()).run(["*/x"] * 201, None)

@@ -11,9 +11,9 @@ from lineshaft.core.errors import ConfigError, Denied, NotFound
 from lineshaft.core.name import matches
 from lineshaft.core.point import Point
 from lineshaft.core.reading import iso
-from lineshaft.web.api.guard import check_host, check_origin
+from lineshaft.web.api.door.guard import check_host, check_origin
+from lineshaft.web.api.past.times import LAST_US, parse_duration, parse_time
 from lineshaft.web.api.problems import BadParameter, problem_of
-from lineshaft.web.api.times import LAST_US, parse_duration, parse_time
 from lineshaft.web.namespace import Namespace
 from lineshaft.web.settings import Settings
 

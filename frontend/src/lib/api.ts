@@ -1,12 +1,15 @@
 import type {
+  Approval,
   Health,
   History,
   Level,
+  OpenSession,
   Outcome,
   PlantEvent,
   PointsPage,
   Reading,
   Value,
+  WhoAmI,
 } from "./types.ts";
 
 const ROOT = "/api/v1";
@@ -14,11 +17,17 @@ const ROOT = "/api/v1";
 /** The server answered, but with a problem (RFC 9457), or did not answer at all. */
 export class Problem extends Error {
   readonly status: number;
-  constructor(status: number, detail: string) {
+  /** Stable, such as LS-4308; empty if the server told none. */
+  readonly code: string;
+  constructor(status: number, detail: string, code = "") {
     super(detail);
     this.status = status;
+    this.code = code;
   }
 }
+
+/** Asked by the page itself: whoever left the screen did not do anything. */
+const BACKGROUND = new Set(["/health", "/events", "/session"]);
 
 type Query = Record<string, string | number | readonly string[]>;
 
@@ -34,16 +43,39 @@ function address(path: string, query: Query = {}): string {
 
 async function problem(response: Response): Promise<Problem> {
   const body: unknown = await response.json().catch(() => ({}));
-  const told = body as { detail?: string; title?: string; reason?: string };
+  const told = body as { detail?: string; title?: string; reason?: string; code?: string };
   const text = told.detail || told.reason || told.title || response.statusText;
-  return new Problem(response.status, text);
+  return new Problem(response.status, text, told.code);
 }
 
 async function get<T>(path: string, query?: Query, signal?: AbortSignal): Promise<T> {
-  const response = await fetch(address(path, query), signal ? { signal } : {});
+  const response = await fetch(address(path, query), {
+    headers: BACKGROUND.has(path) ? { "lineshaft-background": "1" } : {},
+    signal: signal ?? null,
+  });
   if (!response.ok) throw await problem(response);
   return (await response.json()) as T;
 }
+
+/** Send something that changes the plant or ourselves; a POST has a body, if an empty one. */
+export async function send<T = unknown>(method: string, path: string, body?: object): Promise<T> {
+  const response = await fetch(address(path), {
+    method,
+    headers: body ? { "content-type": "application/json" } : {},
+    body: body ? JSON.stringify(body) : null,
+  });
+  if (!response.ok) throw await problem(response);
+  return (response.status === 204 ? null : await response.json()) as T;
+}
+
+export const whoAmI = () => get<WhoAmI>("/session");
+
+export const sessions = () => get<OpenSession[]>("/sessions");
+
+export const approvals = () => get<Approval[]>("/approvals");
+
+export const decide = (id: string, approve: boolean) =>
+  send("POST", `/approvals/${id}`, { approve });
 
 export const health = () => get<Health>("/health");
 
@@ -79,12 +111,13 @@ export function history(
 }
 
 /** Ask for a value to be written; refused (409) and unknown (504) are outcomes too. */
-export async function write(name: string, value: Value): Promise<Outcome> {
+export async function write(name: string, value: Value, approval = ""): Promise<Outcome | Approval> {
   const response = await fetch(address("/write"), {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ name, value }),
+    body: JSON.stringify({ name, value, by: "page", approval }),
   });
+  if (response.status === 202) return (await response.json()) as Approval;
   const body = (await response
     .clone()
     .json()

@@ -115,3 +115,42 @@ export type StreamMessage =
   | { kind: "gap"; token: string; reason: string }
   | { kind: "event"; event: PlantEvent }
   | { kind: "health"; health: Health };
+
+export interface WhoAmI {
+  /** Empty: nobody is logged in. */
+  subject: string;
+  how: string;
+  /** What must be done before anything else. */
+  lacks: string;
+  locked: boolean;
+  is_owner: boolean;
+  until: string | null;
+  may_manage: boolean;
+  doors: { banner: string; single_sign_on: string; loopback: string; second_factor: string };
+}
+
+export interface OpenSession {
+  id: string;
+  account: string;
+  how: string;
+  since: string;
+  active: string;
+  until: string;
+  locked: boolean;
+  origin: string;
+  agent: string;
+  is_this: boolean;
+}
+
+/** What somebody wants to do and needs a second person for. */
+export interface Approval {
+  id: string;
+  subject: string;
+  action: string;
+  name: string;
+  what: string;
+  state: string;
+  asked: string;
+  until: string;
+  decided_by: string;
+}

@@ -19,7 +19,7 @@ from lineshaft.core.errors import ConfigError
 from lineshaft.core.frame import IMPORTS, Columns, Frame, pack_values
 from lineshaft.core.name import check_name, did_you_mean, place_of, subject_of
 from lineshaft.core.reading import Quality, Status, Value
-from lineshaft.web.api.times import parse_time
+from lineshaft.web.api.past.times import parse_time
 
 COLUMNS = ("name", "time", "value", "type", "quality", "reason", "unit")
 REQUIRED = ("name", "time", "value")

@@ -18,17 +18,19 @@ from lineshaft.core.errors import (
 )
 
 if TYPE_CHECKING:
-    import httpx
+    from lineshaft.core.process.http import Client, Response
 
 Json = Any  # what the API says has the shapes of its OpenAPI description
 _ERRORS: Mapping[int, type[LineshaftError]] = {
     400: ConfigError,
+    401: Denied,
     403: Denied,
     404: NotFound,
     409: Refused,
     422: ConfigError,
 }
-PATIENCE_S = 60.0
+TOKEN = "LINESHAFT_TOKEN"  # noqa: S105  the name of a variable
+"""Environment variable with a token, where a login is asked of this machine too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,26 +100,22 @@ class Plant:
             yield from answer.iter_bytes()
 
     @contextlib.contextmanager
-    def _asking(self) -> Iterator["httpx.Client"]:
+    def _asking(self) -> Iterator["Client"]:
         """Open a client whose errors are ours."""
-        import httpx  # slow to import, and without a plant there is nobody to ask
+        # Slow to import, and without a plant there is nobody to ask.
+        from lineshaft.core.process.http import open_client
 
-        url = self.running.url
+        url = f"{self.running.url}/api/v1"
         try:
-            with httpx.Client(
-                base_url=f"{url}/api/v1",
-                timeout=PATIENCE_S,
-                trust_env=False,  # it is on this machine, whatever the proxy
-            ) as client:
+            with open_client(url, token=os.environ.get(TOKEN, "")) as client:
                 yield client
-        except httpx.HTTPError as error:
+        except Unreachable as error:
             raise Unreachable(
-                f"the plant at {url} does not answer "
-                f"({str(error) or type(error).__name__}); "
-                "`lineshaft doctor` helps to find out why"
+                f"the plant: {error}; `lineshaft doctor` helps to find out why",
+                code=error.stable_code,
             ) from error
 
-    def _checked(self, answer: "httpx.Response") -> "httpx.Response":
+    def _checked(self, answer: "Response") -> "Response":
         if not answer.is_error:
             return answer
         code = ""

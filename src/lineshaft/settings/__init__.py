@@ -5,7 +5,6 @@ The file `lineshaft.toml` is read first; environment variables such as
 once, with its place and the nearest valid spelling.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +29,11 @@ from lineshaft.platform.computed.settings import DEVICE
 from lineshaft.platform.computed.settings import Settings as ComputedSettings
 from lineshaft.platform.historian.settings import Settings as HistorianSettings
 from lineshaft.security.data.settings import Settings as DataSettings
+from lineshaft.security.people.settings import Settings as PeopleSettings
 from lineshaft.settings.computed import computed_points
 from lineshaft.settings.faults import explain, sentence
 from lineshaft.settings.points import PointList, read_points
+from lineshaft.settings.secrets import read_secret
 from lineshaft.settings.toml import Table, place_of, read_toml
 from lineshaft.web.settings import Settings as WebSettings
 
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     northbound: NorthboundSettings = NorthboundSettings()
     computed: ComputedSettings = ComputedSettings()
+    people: PeopleSettings = PeopleSettings()
     data: DataSettings | None = Field(
         default=None, description="Labels of the data; left out, none are asked for."
     )
@@ -128,12 +130,22 @@ def load(file: Path, data: Path, *, drivers: bool = True) -> Plant:
         place.tell(path, said)
     for where, said in settings.data.problems() if settings.data else ():
         place.tell(where, said)
+    _check_sign_on(settings, place)
     seen: dict[str, str] = {}
     devices = tuple(_devices(settings, place, seen))
     computed = _computed(settings, devices, place, seen)
     if problems:
         raise ConfigError(problems)
     return Plant(file, data, settings, devices, computed)
+
+
+def _check_sign_on(settings: Settings, place: "_Place") -> None:
+    provider = settings.people.single_sign_on
+    if provider and provider.client_secret:
+        try:
+            read_secret(provider.client_secret, place.file.parent)
+        except ConfigError as error:
+            place.tell(("people", "single_sign_on", "client_secret"), str(error))
 
 
 def _computed(
@@ -272,26 +284,9 @@ def _prepared(
     kinds = {field.annotation, *get_args(field.annotation)}
     if SecretStr in kinds:
         try:
-            return _secret(value, place.file.parent)
+            return SecretStr(read_secret(value, place.file.parent))
         except ConfigError as error:
             place.tell((*path, key), str(error))
     if Path in kinds:
         return place.file.parent / value
     return value
-
-
-def _secret(reference: str, base: Path) -> SecretStr:
-    where, _, name = reference.partition(":")
-    if where == "env":
-        if name not in os.environ:
-            raise ConfigError(f"the environment variable {name} is not set")
-        return SecretStr(os.environ[name])
-    if where == "file":
-        try:
-            return SecretStr((base / name).read_text("utf-8").rstrip("\r\n"))
-        except OSError as error:
-            raise ConfigError(f"{base / name}: {error.strerror}") from error
-    raise ConfigError(
-        "a secret is not written into this file; write file:NAME for a file that holds "
-        "it or env:NAME for an environment variable"
-    )

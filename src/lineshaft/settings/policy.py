@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from lineshaft.core.errors import ConfigError
 from lineshaft.core.name import select
 from lineshaft.security.access.document import EVERYONE, Document, Grant
+from lineshaft.security.access.versions import Versions
 from lineshaft.settings.faults import explain, key_of
 from lineshaft.settings.toml import parse_toml, place_of, read_toml
 
@@ -51,6 +52,19 @@ def _checked(table: dict[str, object], file: Path, text: str) -> Document:
     if problems:
         raise ConfigError(problems)
     return document
+
+
+def accepted(file: Path, data: Path) -> tuple[int, Document]:
+    """Return the number of the policy that was accepted last, and the policy.
+
+    `file` is lineshaft.toml, whose neighbour `policy.toml` may differ: it counts once
+    it is accepted. Where none ever was, nobody may do anything: version 0.
+    """
+    versions = Versions(data / "policy")
+    newest = versions.newest()
+    if newest is None:
+        return 0, Document()
+    return newest.number, parse_policy(versions.text(newest.number), file.parent / FILE)
 
 
 def hints(policy: PolicyFile, names: list[str]) -> list[str]:

@@ -29,6 +29,28 @@ def secrets_of(file: Path) -> set[str]:
     return {secret for secret in found if secret}
 
 
+def read_secret(reference: str, base: Path) -> str:
+    """Return the secret that a text of the settings points to.
+
+    `base` is the folder that relative paths start in. `ConfigError` if it is not there,
+    or stands in the file itself.
+    """
+    where, _, name = reference.partition(":")
+    if where == "env":
+        if name not in os.environ:
+            raise ConfigError(f"the environment variable {name} is not set")
+        return os.environ[name]
+    if where == "file":
+        try:
+            return (base / name).read_text("utf-8").rstrip("\r\n")
+        except OSError as error:
+            raise ConfigError(f"{base / name}: {error.strerror}") from error
+    raise ConfigError(
+        "a secret is not written into this file; write file:NAME for a file that holds "
+        "it or env:NAME for an environment variable"
+    )
+
+
 def _in(value: object, key: str, base: Path) -> Iterator[str]:
     if isinstance(value, dict):
         for name, inside in value.items():

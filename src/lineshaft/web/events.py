@@ -2,7 +2,9 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from fnmatch import fnmatchcase
+from itertools import islice
 
 from lineshaft.core.bus import EVENTS, Bus
 from lineshaft.core.errors import Refused
@@ -44,10 +46,15 @@ class EventBook:
                 if message.sequence > newest:
                     self._tell(view)
 
-    def newest(self, limit: int, kind: str) -> list[EventView]:
-        """Return events of the kinds that the pattern means, newest first."""
-        found = [e for e in reversed(self._events) if fnmatchcase(e.kind, kind)]
-        return found[:limit]
+    def newest(
+        self, limit: int, kind: str, sees: Callable[[EventView], bool] = lambda _: True
+    ) -> list[EventView]:
+        """Return events of the kinds that the pattern means, newest first.
+
+        Only those are among them that whoever asks `sees`.
+        """
+        found = (e for e in reversed(self._events) if fnmatchcase(e.kind, kind))
+        return list(islice(filter(sees, found), limit))
 
     def listen(self) -> asyncio.Queue[EventView]:
         """Return a queue of what happens from now on; give it back to `forget`."""

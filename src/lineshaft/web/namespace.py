@@ -19,11 +19,15 @@ class Namespace:
 
     def __init__(self, points: Iterable[tuple[Point, str, str]]) -> None:
         """Take each point with its device and the device's protocol."""
+        self.version = 0
+        """Counts how often other points took their place."""
         self.take(points)
 
     def take(self, points: Iterable[tuple[Point, str, str]]) -> None:
         """Know these points from now on, and no others."""
+        self.version += 1
         self._points = {placed[0].name: placed for placed in points}
+        self.devices = frozenset(device for _, device, _ in self._points.values())
         self.names: list[str] = sorted(self._points)
         self._in: dict[str, list[str]] = {}
         self._below: dict[str, dict[str, None]] = {"": {}}
@@ -41,6 +45,10 @@ class Namespace:
 
     def __contains__(self, name: str) -> bool:
         return name in self._points
+
+    def placed(self, names: Iterable[str]) -> list[tuple[Point, str, str]]:
+        """Return known points with their devices and protocols, as they were given."""
+        return [self._points[name] for name in names]
 
     def unit(self, name: str) -> str:
         """Return the unit of a known point."""

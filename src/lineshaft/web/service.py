@@ -6,11 +6,19 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from lineshaft.core.bus import Bus
+from lineshaft.core.bus.trail import Trail
 from lineshaft.core.point import Point
+from lineshaft.core.process.peer import Peers
 from lineshaft.core.series import History
-from lineshaft.web.api.app import Rooms, build_app
+from lineshaft.security.access.approvals import Requests
+from lineshaft.security.access.enforced import Enforced
+from lineshaft.security.people.login import People
+from lineshaft.web.api.app import build_app
+from lineshaft.web.api.door.approving import Approving
+from lineshaft.web.api.door.callers import Callers
+from lineshaft.web.api.door.rights import Found, Rights
 from lineshaft.web.api.leaving import ExportGate
-from lineshaft.web.api.past import Archive
+from lineshaft.web.api.rooms import Rooms
 from lineshaft.web.events import EventBook
 from lineshaft.web.health import HealthBoard
 from lineshaft.web.live.stream import Live
@@ -35,6 +43,19 @@ class Served:
     """Asked before data are handed out as a file; None: they are not labelled."""
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Who comes in, and what they may do."""
+
+    people: People
+    enforced: Enforced
+    peers: Peers
+    requests: Requests
+    trail: Trail
+    found: Found
+    """Gives the first account its rights."""
+
+
 CONFIGURATION = "configuration.web"
 
 
@@ -44,6 +65,7 @@ class Web:
     def __init__(
         self,
         plant: Served,
+        door: Door,
         settings: Settings,
         bus: Bus,
         history: History,
@@ -56,19 +78,17 @@ class Web:
         release = version("lineshaft")
         health = HealthBoard(bus, plant.services, plant.name, release, demo=plant.demo)
         told = Told(namespace, live, events, health)
-        app = build_app(
-            Rooms(
-                told,
-                Archive(history, namespace),
-                history,
-                bus,
-                read_files(),
-                plant.gate,
-            )
-        )
+        callers = Callers(door.people, door.peers)
+        rights = Rights(callers, door.enforced, namespace, door.found)
+        eyes = Approving(rights, door.requests)
+        rooms = Rooms(told, history, bus, read_files(), rights, eyes, plant.gate)
+        app = build_app(rooms)
         self._server = WebServer(app, settings.host, settings.port, told.open.end)
-        self._services = (live, events, health, self._server)
+        self._services = (
+            live, events, health, self._server, door.enforced, door.trail
+        )  # fmt: skip
         health.url, health.pages = self.url, lambda: live.pages
+        health.troubles = lambda: [door.enforced.trouble, door.trail.trouble]
         self._bus, self._read = bus, read
         self._namespace, self._live, self._health = namespace, live, health
 

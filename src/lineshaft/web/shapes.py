@@ -168,8 +168,10 @@ class Write(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     value: Value
     timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=60.0)] = 5.0
     """How long the device may take, in seconds."""
-    by: Annotated[str, msgspec.Meta(max_length=100)] = "page"
-    """Who asks, for the record of what happened."""
+    by: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    """By what means, such as `page`, for the record; who it is, we know."""
+    approval: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    """The number of what a second person agreed to, if one is needed."""
 
 
 class Written(msgspec.Struct, frozen=True):

@@ -62,7 +62,9 @@ class Requests:
     """The requests of a plant."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        """Take a connection that commits by itself; the table is made if need be."""
         self._connection = connection
+        connection.execute(_TABLE)
 
     def ask(
         self, policy: Policy, deed: tuple[str, Action, str], what: str, now_us: int
@@ -175,13 +177,13 @@ def open_requests(file: Path) -> Iterator[Requests]:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(_TABLE)
+            requests = Requests(connection)
         except sqlite3.DatabaseError as error:
             raise Refused(
                 f"{file} cannot be used ({error}); restore it from a back-up, or move "
                 "it away: then every open request must be asked again"
             ) from error
-        yield Requests(connection)
+        yield requests
 
 
 def _named(policy: Policy, request: Request, by: str, now_us: int) -> None:

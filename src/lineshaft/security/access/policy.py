@@ -52,6 +52,8 @@ class Reason(StrEnum):
     NOT_NOW = "the subject does not count at this time"
     UNKNOWN = "unknown subject"
     NO_NAME = "not a name"
+    OWNER = "runs the plant"
+    NOT_IN_SCOPE = "the token is not for that"
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):

@@ -1,16 +1,18 @@
 """Each decision about data becomes an audit record."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 
-from lineshaft.core.bus import Publishes
-from lineshaft.core.bus.audit import AuditRecord, Result, tell_audit
+from lineshaft.core.bus.audit import AuditRecord, Result
 from lineshaft.core.errors import Unreachable
-from lineshaft.security.data.gate import Outcome, Passage
+from lineshaft.security.data.gate import Decided, Gate, Outcome, Passage, Stage
+from lineshaft.security.data.settings import Settings
 
-Tell = Callable[[AuditRecord], None]
+log = logging.getLogger(__name__)
+
 MOST_WAITING = 10_000
-RETRY_S = 1.0
 _MOST_NAMES = 5
 
 
@@ -40,12 +42,23 @@ def record_of(
 class Telling:
     """A service that tells records in order; `note` takes them from anywhere."""
 
-    def __init__(self, bus: Publishes) -> None:
-        self._bus = bus
+    def __init__(self, tell: Callable[[AuditRecord], Awaitable[None]]) -> None:
+        """`tell` stores a record, and goes on trying by itself."""
+        self._tell = tell
         self._waiting: asyncio.Queue[AuditRecord] = asyncio.Queue(MOST_WAITING)
 
-    def note(self, record: AuditRecord) -> None:
-        """Take a record; `Unreachable` if so many wait that nothing may go on."""
+    def decided(self, origin: str) -> Decided:
+        """Return what a gate tells its decisions to.
+
+        That raises `Unreachable` if so many wait that nothing may go on.
+        """
+
+        def note(passage: Passage, names: Sequence[str]) -> None:
+            self._note(record_of(passage, names, "", origin))
+
+        return note
+
+    def _note(self, record: AuditRecord) -> None:
         try:
             self._waiting.put_nowait(record)
         except asyncio.QueueFull as error:
@@ -55,12 +68,32 @@ class Telling:
             ) from error
 
     async def run(self) -> None:
-        """Tell what was noted, again and again until it is stored."""
+        """Tell what was decided, in order, until cancelled."""
         while True:
-            record = await self._waiting.get()
-            while True:
-                try:
-                    await tell_audit(self._bus, record)
-                    break
-                except Unreachable:  # the same id is never written twice
-                    await asyncio.sleep(RETRY_S)
+            await self._tell(await self._waiting.get())
+
+
+def gate_of(settings: Settings | None, decided: Decided) -> Gate | None:
+    """Return the gate of a plant; None without `[data]`: then all passes."""
+    return Gate(settings, decided) if settings else None
+
+
+def passing(
+    settings: Settings | None, names: Sequence[str], decided: Decided
+) -> set[str]:
+    """Return those points that may go to the outputs of a plant, which are ours too.
+
+    Without `[data]` nothing is labelled, and all may.
+    """
+    if settings is None:
+        return set(names)
+    passed = Gate(settings, decided).sift(Stage.TRANSFER, names, datetime.now(UTC))
+    if kept := [name for name in names if name not in passed]:
+        log.warning(
+            "%d of %d points stay in the plant by their label, like %s; see `lineshaft "
+            "data catalogue`",
+            len(kept),
+            len(names),
+            kept[0],
+        )
+    return passed

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from lineshaft.core.series import Format, History
+from lineshaft.core.series import Format
 
 LABEL_HEADER = "Lineshaft-Data-Label"
 """Says what the file is worth: `important; production`."""
@@ -23,15 +23,8 @@ def headers_of(form: Format, label: str) -> dict[str, str]:
     return {"Content-Disposition": called} | ({LABEL_HEADER: label} if label else {})
 
 
-async def label_of(
-    gate: ExportGate | None, history: History, pattern: str, region: str
-) -> str:
-    """Return the label of what the pattern means; empty where nothing is labelled.
-
-    The points are asked of the historian, since it also has some that are configured
-    no more.
-    """
+def label_of(gate: ExportGate | None, names: Sequence[str], region: str) -> str:
+    """Return the label of points together; empty where nothing is labelled."""
     if gate is None:
         return ""
-    names = await history.names(pattern)
     return gate.label_export(names, region, datetime.now(UTC))

@@ -12,6 +12,7 @@ from lineshaft.core.errors import (
     Unreachable,
 )
 from lineshaft.core.errors.codes import Code, code_at
+from lineshaft.security.people.login import Throttled, Unproven
 from lineshaft.web.shapes import Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -27,6 +28,8 @@ _STATUS: Mapping[type[LineshaftError], HTTPStatus] = {
     Unreachable: HTTPStatus.SERVICE_UNAVAILABLE,
     Refused: HTTPStatus.CONFLICT,
     NotFound: HTTPStatus.NOT_FOUND,
+    Unproven: HTTPStatus.UNAUTHORIZED,
+    Throttled: HTTPStatus.TOO_MANY_REQUESTS,
     Denied: HTTPStatus.FORBIDDEN,
 }
 
@@ -34,7 +37,7 @@ _STATUS: Mapping[type[LineshaftError], HTTPStatus] = {
 _CODES: Mapping[int, str] = {
     int(status): code_at("web", kind.__name__)
     for kind, status in _STATUS.items()
-    if kind is not BadParameter
+    if kind not in (BadParameter, Unproven, Throttled)
 } | {int(HTTPStatus.INTERNAL_SERVER_ERROR): Code.BUG}
 
 
@@ -46,7 +49,7 @@ def problem(status: int, detail: str, code: str = "") -> Problem:
 
 def problem_of(error: LineshaftError) -> Problem:
     """Return what an expected failure is over HTTP: its class tells the status."""
-    status = next(s for kind, s in _STATUS.items() if isinstance(error, kind))
+    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     return problem(status, str(error), error.stable_code)
 
 

@@ -46,6 +46,8 @@ class HealthBoard:
         """Where the page is served; told with the health of the web room."""
         self.pages: Callable[[], int] = lambda: 0
         """Tells how many pages follow the live stream."""
+        self.troubles: Callable[[], Sequence[str]] = tuple
+        """Tells what is wrong with the web room itself; empty texts are nothing."""
 
     async def run(self) -> None:
         """Listen for ever."""
@@ -132,11 +134,15 @@ class HealthBoard:
 
     async def _tell(self) -> None:
         """Tell that the web server itself is well."""
-        since = time.time_ns() // 1000
+        since, before = time.time_ns() // 1000, ""
         while True:
+            reason = "; ".join(filter(None, self.troubles()))
+            if reason != before:
+                since, before = time.time_ns() // 1000, reason
             health = Health(
                 service="web",
-                state=State.OK,
+                state=State.DEGRADED if reason else State.OK,
+                reason=reason,
                 since_us=since,
                 figures={"url": self.url, "pages": self.pages()},
                 meanings=_MEANINGS,

@@ -14,7 +14,7 @@ from lineshaft.web.events import EventBook
 from lineshaft.web.health import HealthBoard
 from lineshaft.web.live.stream import Live, Session
 from lineshaft.web.namespace import Namespace
-from lineshaft.web.shapes import PlantHealth, ReadingView
+from lineshaft.web.shapes import EventView, PlantHealth, ReadingView
 
 BATCH_S = 0.05
 HEALTH_S = 1.0
@@ -41,6 +41,23 @@ class Line(Protocol):
 
     def hear(self) -> AsyncIterator[bytes]:
         """Yield what the page says, until it goes."""
+
+
+class Sees(Protocol):
+    """Whoever looks on, and what they may see."""
+
+    @property
+    def namespace(self) -> Namespace:
+        """Return the points that they may see now."""
+
+    def sees(self, event: EventView) -> bool:
+        """Whether they may hear of an event."""
+
+    def health(self) -> PlantHealth:
+        """Return the health of the plant, as far as it is theirs."""
+
+    async def until_changed(self) -> None:
+        """Wait until they may see something else; raise when they must go."""
 
 
 class Over(Exception):
@@ -91,9 +108,10 @@ class Told:
 class Talk:
     """Sends a page what it looks at; `run` returns when the page is gone."""
 
-    def __init__(self, line: Line, told: Told) -> None:
+    def __init__(self, line: Line, told: Told, looker: Sees) -> None:
         self._line = line
         self._told = told
+        self._looker = looker
         self._session = Session()
         self._patterns: Sequence[str] = ()
         self._sending = asyncio.Lock()
@@ -101,18 +119,20 @@ class Talk:
     async def run(self, patterns: Sequence[str], resume: str | None) -> None:
         """Talk until the page goes.
 
-        `Over` when we stop; `NotFound` or `Refused` for what makes no sense.
+        `Over` when we stop; `NotFound` or `Refused` for what makes no sense, and
+        whatever the looker raises when they must go.
         """
         live = self._told.live
         self._patterns = patterns
         try:
-            await self._begin(self._told.namespace.find(patterns), resume)
+            await self._begin(self._looker.namespace.find(patterns), resume)
             async with asyncio.TaskGroup() as group:
                 speaking = [
                     group.create_task(self._told.open.until_over()),
                     group.create_task(self._send_readings()),
                     group.create_task(self._send_events()),
                     group.create_task(self._send_health()),
+                    group.create_task(self._follow_rights()),
                 ]
                 async for said in self._line.hear():
                     await self._listen(said)
@@ -145,10 +165,15 @@ class Talk:
         if len(said) > LARGEST_WISH:
             raise Refused(f"a message of {len(said)} bytes is too long")
         wish = read_json(said, Wish, "a message that is understood")
-        names = self._told.namespace.find(wish.patterns)
+        names = self._looker.namespace.find(wish.patterns)
         async with self._sending:
             self._patterns = wish.patterns
             await self._show(await self._told.live.begin(self._session, names))
+
+    async def _follow_rights(self) -> None:
+        while True:
+            await self._looker.until_changed()
+            self._session.lose("what you may see has changed")
 
     async def _send_readings(self) -> None:
         while True:
@@ -162,7 +187,7 @@ class Talk:
     async def _send_waiting(self, session: Session) -> None:
         if session.lost:
             # Not the names of before: the configuration may be another now.
-            names = self._told.namespace.find(self._patterns)
+            names = self._looker.namespace.find(self._patterns)
             await self._start_anew(names, session.lost)
             return
         session.news.clear()
@@ -175,7 +200,9 @@ class Talk:
         queue = self._told.events.listen()
         try:
             while True:
-                await self._say("event", event=await queue.get())
+                event = await queue.get()
+                if self._looker.sees(event):
+                    await self._say("event", event=event)
         finally:
             self._told.events.forget(queue)
 
@@ -183,7 +210,7 @@ class Talk:
         last: object = None
         silent_s = 0.0
         while True:
-            health = self._told.health.plant()
+            health = self._looker.health()
             silent_s += HEALTH_S
             if (news := _summary(health)) != last or silent_s > SIGN_OF_LIFE_S:
                 last, silent_s = news, 0.0

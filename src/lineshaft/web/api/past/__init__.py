@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from lineshaft.core.series import Aggregate, History
-from lineshaft.web.api.columns import bucket_series, raw_series
+from lineshaft.web.api.past.columns import bucket_series, raw_series
 from lineshaft.web.api.problems import BadParameter
 from lineshaft.web.namespace import Namespace
 from lineshaft.web.shapes import BucketHistory, RawHistory
