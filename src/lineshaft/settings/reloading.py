@@ -136,7 +136,8 @@ class Reloading:
         if "web" not in restarting:
             await self._asked("configuration.web", b"")
         if _has_other_points(new, old):
-            # Their points are looked up once, and by their labels; clients of northbound connect again.
+            # Points are looked up once, also by their labels; clients of northbound
+            # connect again.
             again = {"computed", "northbound"} & self._rooms.keys() - {*restarting}
             restarting += sorted(again)
         for room in restarting:

@@ -1,9 +1,9 @@
 """Verbs about what data are worth, who may have them, and their end."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from lineshaft.cli.verbs.app import FILES, HERE, Data, Files, family
+from lineshaft.cli.verbs.app import FILES, HERE, Data, Files, called, family
 
 data = family(
     "data",
@@ -139,3 +139,74 @@ def destroy(place: str, *, why: str, where: Files = FILES, json: bool = False) -
     from lineshaft.cli.files import sealing
 
     sealing.end(where.config, where.data, place, why, as_json=json)
+
+
+@data.command
+def report(
+    kind: Literal["catalogue", "processing", "export"],
+    *,
+    where: Files = FILES,
+    form: Annotated[
+        Literal["table", "csv", "json", "html"], called("--format")
+    ] = "table",
+    language: Literal["en", "ja", "zh"] = "en",
+) -> None:
+    """Print a report for a regulator.
+
+    Example: `lineshaft data report catalogue --format html --language zh`
+
+    Parameters
+    ----------
+    kind
+        What data there are; what is done with them; what left, or was refused. The
+        last asks the plant that runs.
+    form
+        How it is printed.
+    language
+        Of titles and columns; names and labels stay as they are.
+
+    """
+    from lineshaft.cli.files import reporting
+
+    reporting.report(where.config, where.data, kind, form, language)
+
+
+@data.command(name="file-catalogue")
+def file_catalogue(*, where: Files = FILES) -> None:
+    """Keep the catalogue as announced, so that `data report` tells how it changes.
+
+    Example: `lineshaft data file-catalogue`
+    """
+    from lineshaft.cli.files import reporting
+
+    reporting.file(where.config, where.data)
+
+
+@data.command(name="leak-report")
+def leak_report(
+    place: str,
+    *,
+    where: Files = FILES,
+    discovered: str = "",
+    region: str = "",
+    language: Literal["en", "ja", "zh"] = "en",
+) -> None:
+    """Print a form for a leak of data, with the deadlines of the region.
+
+    Example: `lineshaft data leak-report acme/osaka/oven --region eu`
+
+    Parameters
+    ----------
+    place
+        Whose data leaked.
+    discovered
+        When it was found, like 2026-01-31T08:00:00Z; left out, now.
+    region
+        Whose deadlines: cn, eu or jp; left out, that of `[data]`.
+    language
+        Of the form.
+
+    """
+    from lineshaft.cli.files import reporting
+
+    reporting.leak(where.config, where.data, place, (discovered, region, language))
