@@ -48,6 +48,8 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """The files that cannot be read any more, as far as they were written down."""
     above: tuple[str, ...]
     """Places above with keys of their own: files of theirs can hold these data too."""
+    copies: tuple[str, ...] = ()
+    """Copies of these keys that travelled with back-ups, and what became of them."""
     destroyed: str
     by: str
     why: str
@@ -79,6 +81,9 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
                 for key in self.keys
             ),
             "",
+            "Copies of the keys with back-ups:",
+            *(f"  {each}" for each in self.copies or ("none were made",)),
+            "",
             "Files that cannot be read any more:",
             *(f"  {each.file} (key {each.key}, {each.time})" for each in self.files),
             *(() if self.files else ("  none was written down",)),
@@ -103,18 +108,24 @@ def destroy(
     if not gone:
         known = ", ".join(key.place or "the whole plant" for key in keys) or "none"
         raise NotFound(f"there is no key of {place or 'the plant'}; there are: {known}")
+    files = ring.sealed_with(key.id for key in gone)
+    copies = [each for each in files if _is_copy(each)]
     certificate = Certificate(
         place=place,
         keys=tuple(
             GoneKey(k.id, k.place, str(k.suite), k.made, k.fingerprint) for k in gone
         ),
-        files=tuple(ring.sealed_with(key.id for key in gone)),
+        files=tuple(each for each in files if each not in copies),
+        copies=tuple(_fate(each.file) for each in copies),
         above=_above(keys, place),
         destroyed=now.isoformat(timespec="seconds"),
         by=who[0],
         why=who[1],
         approval=approval,
     )
+    for each in copies:
+        if Path(each.file).is_file():
+            overwrite(Path(each.file))
     old = ring.renew_master([key for key in keys if key not in gone], now)
     folder = ring.home / "destroyed"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -135,6 +146,16 @@ def overwrite(file: Path) -> None:
         out.write(secrets.token_bytes(file.stat().st_size))
         os.fsync(out.fileno())
     file.unlink()
+
+
+def _is_copy(sealed: SealedFile) -> bool:
+    return Path(sealed.file).name == f"{sealed.key}.json"
+
+
+def _fate(file: str) -> str:
+    if Path(file).is_file():
+        return f"{file}: overwritten and removed"
+    return f"{file}: NOT THERE NOW; destroy it where it went"
 
 
 def _is_in(place: str, root: str) -> bool:
