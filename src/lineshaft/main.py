@@ -25,8 +25,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import quote
 
 from lineshaft import settings
+from lineshaft.core.bus.accounts import PLANT
 from lineshaft.core.bus.nats import NatsBus, open_bus, without_password
 from lineshaft.core.bus.server import Listeners, serve
 from lineshaft.core.bus.watch import BusWatch
@@ -44,7 +46,7 @@ from lineshaft.core.process.tasks import beside as beside_us
 from lineshaft.settings import Plant
 from lineshaft.settings.reloading import Reloading
 from lineshaft.settings.rights import accept_first, give_rights, set_up_link, sign_on
-from lineshaft.settings.running import announce, hold
+from lineshaft.settings.running import announce, bus_of, hold
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +116,7 @@ async def run_web(plant: Plant, bus_url: str) -> None:
 
     def served(plant: Plant) -> Served:
         devices = plant.devices
-        services = ["bus", "historian", "outbox", "web"]
+        services = ["audit", "bus", "historian", "outbox", "web"]
         services += plant.settings.northbound.services
         services += [f"collector.{device.name}" for device in devices]
         services += ["collector.computed"] if plant.settings.computed.points else []
@@ -146,6 +148,22 @@ async def run_web(plant: Plant, bus_url: str) -> None:
         )
         web = Web(served(plant), door, wanted, bus, HistorianClient(bus), read)
         await run([web, telling, BusWatch(bus), Pulse("web", bus)])
+
+
+async def run_audit(plant: Plant, bus_url: str) -> None:
+    """Keep who did what."""
+    from lineshaft.core.process.http import post
+    from lineshaft.security.audit.log import open_log
+    from lineshaft.security.audit.service import AuditRoom
+    from lineshaft.security.audit.witness import open_witness
+
+    wanted, home = plant.settings.audit, plant.data / "audit"
+    origin = wanted.origin or f"lineshaft/{quote(plant.name)}"
+    async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
+        with open_log(home, origin) as reopen:
+            witness = open_witness(home / "witness", origin, wanted.witness_for)
+            room = AuditRoom(home, wanted, bus, reopen, post, witness)
+            await run([room, Pulse("audit", bus)])
 
 
 async def run_northbound(plant: Plant, bus_url: str) -> None:
@@ -189,6 +207,7 @@ async def run_computed(plant: Plant, bus_url: str) -> None:
 
 ROOMS: dict[str, Callable[[Plant, str], Coroutine[None, None, None]]] = {
     "historian": run_historian,
+    "audit": run_audit,
     "collector": run_collector,
     "computed": run_computed,
     "web": run_web,
@@ -218,7 +237,7 @@ async def run_room(room: str, file: Path, data: Path) -> None:
     plant = settings.load(file, data, drivers=room == "collector")
     give_back()
     bus = plant.settings.bus
-    await ROOMS[room](plant, bus.url or Listeners(bus.port).url)
+    await ROOMS[room](plant, bus.url or bus_of(data) or Listeners(bus.port).url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +268,8 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
         stack.enter_context(hold(plant.data))
         done(f"data directory {plant.data}")
         rolls: list[Roll] = []
-        bus_url = await stack.enter_async_context(_bus(plant, rolls))
+        listeners = await stack.enter_async_context(_bus(plant, rolls))
+        bus_url = listeners.url_of(PLANT)
         done(f"message bus {without_password(bus_url)}")
         bus = await stack.enter_async_context(
             open_bus(bus_url, most_bytes=_stream_bytes(plant))
@@ -264,12 +284,8 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
         # What is started last is stopped first: when the collector says that it
         # stops, the historian is still there to write it down.
         accept_first(plant)
-        environment = _environment(plant, bus_url)
         machines = [Keeper(program, ended) for program in beside.programs]
-        rooms = {
-            room: Keeper(_room(room, plant, environment), ended)
-            for room in rooms_of(plant)
-        }
+        rooms = _keepers(plant, listeners, ended)
         for keepers in (machines, *([keeper] for keeper in rooms.values())):
             await stack.enter_async_context(beside_us(run(keepers)))
         reloads = _reloads(plant, rooms, bus, watch=beside.watch)
@@ -312,11 +328,42 @@ def _read(plant: Plant) -> Plant:
     return settings.load(plant.file, plant.data, drivers=False)
 
 
-def _environment(plant: Plant, bus_url: str) -> dict[str, str]:
+class Reached(Protocol):
+    """Where the bus is, for each room as its own user."""
+
+    def url_of(self, user: str) -> str:
+        """Return the address for the user of a room."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cluster:
+    """A bus that others run; they say who may what there."""
+
+    url: str
+
+    def url_of(self, _: str) -> str:
+        return self.url
+
+
+def _keepers(
+    plant: Plant, reached: Reached, ended: Callable[[str, int], None]
+) -> dict[str, Keeper]:
+    """Return who keeps the rooms running, each on the bus as its own user."""
+    settled = _environment(plant)
+    return {
+        room: Keeper(
+            _room(room, plant, settled | {"LINESHAFT_BUS__URL": reached.url_of(room)}),
+            ended,
+        )
+        for room in rooms_of(plant)
+    }
+
+
+def _environment(plant: Plant) -> dict[str, str]:
     """Return what is settled once, so that a room started again finds it the same."""
     web = plant.settings.web
     port = web.port or free_port(web.host)
-    return {"LINESHAFT_BUS__URL": bus_url, "LINESHAFT_WEB__PORT": str(port)}
+    return {"LINESHAFT_WEB__PORT": str(port)}
 
 
 def _room(room: str, plant: Plant, environment: dict[str, str]) -> Program:
@@ -331,7 +378,7 @@ def _complain(name: str, code: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _bus(plant: Plant, rolls: Sequence[Roll]) -> AsyncIterator[str]:
+async def _bus(plant: Plant, rolls: Sequence[Roll]) -> AsyncIterator[Reached]:
     """Run the embedded server, unless there is a cluster; `rolls` hear of restarts."""
 
     def restarted(why: str) -> None:
@@ -342,7 +389,7 @@ async def _bus(plant: Plant, rolls: Sequence[Roll]) -> AsyncIterator[str]:
 
     bus = plant.settings.bus
     if bus.url:
-        yield bus.url
+        yield _Cluster(bus.url)
         return
     wanted = Listeners(bus.port, bus.mqtt_port)
     async with serve(
@@ -352,7 +399,7 @@ async def _bus(plant: Plant, rolls: Sequence[Roll]) -> AsyncIterator[str]:
         most_bytes=_stream_bytes(plant) + (1 << 30),
         on_restart=restarted,
     ) as listeners:
-        yield listeners.url
+        yield listeners
 
 
 async def _page(bus: NatsBus) -> str:

@@ -9,10 +9,11 @@ from typing import cast
 import psutil
 import pytest
 
-from lineshaft.core.bus import READINGS
+from lineshaft.core.bus import AUDIT, READINGS
 from lineshaft.core.bus.nats import NatsBus, open_bus
 from lineshaft.core.bus.server import Listeners, configuration, serve
 from lineshaft.core.errors import ConfigError, NotFound, Refused, Unreachable
+from lineshaft.core.process.tasks import beside
 
 WITHIN_S = 40.0
 MIB = 1 << 20
@@ -283,3 +284,59 @@ async def test_a_slow_answer_is_waited_for_and_a_dead_answerer_is_noticed(
                 with pytest.raises(Unreachable, match="asking dead"):
                     [_ async for _ in asker.ask("dead", b"", 600)]
         await deaf.aclose()  # type: ignore[attr-defined]  # it is a generator
+
+
+FORBIDDEN = {
+    "web": ("readings.acme", "configuration.collector"),
+    "historian": ("readings.acme", "commands.press"),
+    "audit": ("readings.acme", "commands.press"),
+    "collector": ("commands.press", "auditor.search"),
+    "northbound": ("readings.acme",),
+    "computed": ("commands.press",),
+}
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+async def test_a_room_can_only_say_what_is_its_own(tmp_path: Path, room: str) -> None:
+    async with serve(
+        tmp_path, Listeners(0), most_bytes=1 << 30, on_restart=print
+    ) as here:
+        async with (
+            open_bus(here.url, most_bytes=1 << 20, event_bytes=1 << 20) as plant,
+            open_bus(here.url_of(room), most_bytes=1 << 20, event_bytes=1 << 20) as bus,
+        ):
+            heard: list[str] = []
+
+            async def listen() -> None:
+                async for subject, _ in plant.overhear(">"):
+                    heard.append(subject)
+
+            async with beside(listen()):
+                await asyncio.sleep(0.2)
+                for subject in FORBIDDEN[room]:
+                    bus.tell(subject, b"forged")
+                # The last is allowed: once it is there, so would be the others.
+                bus.tell("status.me", b"x")
+                async with asyncio.timeout(30):
+                    while "status.me" not in heard:  # noqa: ASYNC110  heard elsewhere
+                        await asyncio.sleep(0.01)
+            assert not set(heard) & set(FORBIDDEN[room])
+            await plant.publish("readings.acme", b"x", "1")
+            other = READINGS if room != "historian" else AUDIT
+            with pytest.raises(Unreachable):
+                await bus.forget(other, through=1)
+            assert await plant.last_sequence(READINGS) == 1
+
+
+async def test_nobody_reads_or_writes_the_bus_without_a_password(
+    tmp_path: Path,
+) -> None:
+    async with serve(
+        tmp_path, Listeners(0), most_bytes=1 << 30, on_restart=print
+    ) as here:
+        anonymous = f"nats://127.0.0.1:{here.port}"
+        guessed = f"nats://web:guessed@127.0.0.1:{here.port}"
+        for address in (anonymous, guessed):
+            with pytest.raises(Unreachable):
+                async with open_bus(address, patience_s=1.0):
+                    pass

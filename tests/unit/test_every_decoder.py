@@ -59,6 +59,7 @@ from lineshaft.platform.historian.asking import (
     unpack_series,
 )
 from lineshaft.security.access.versions import Versions
+from lineshaft.security.audit.tiles import unpack
 from lineshaft.security.data.keys.envelope import unseal
 from lineshaft.security.people.passkeys import Passkeys
 from lineshaft.security.people.settings import SingleSignOn
@@ -69,6 +70,7 @@ from lineshaft.security.supply.minisign import parse_public_key
 from lineshaft.settings import load
 from lineshaft.settings.points import read_points
 from lineshaft.settings.policy import parse_policy
+from lineshaft.settings.running import bus_of
 from lineshaft.settings.toml import parse_toml, read_toml
 from lineshaft.web.api.past.times import parse_duration, parse_span, parse_time
 from lineshaft.web.live.talk import Wish
@@ -188,12 +190,16 @@ DECODERS: dict[str, Decoder] = {
     "settings/policy.py:parse_policy": text_of(
         lambda text: parse_policy(text, Path("policy.toml"))
     ),
+    "settings/running.py:bus_of": in_a_file(
+        "running.json", lambda file: bus_of(file.parent)
+    ),
     "settings/toml.py:parse_toml": text_of(
         lambda text: parse_toml(text, Path("lineshaft.toml"))
     ),
     "settings/toml.py:read_toml": in_a_file(
         "l.toml", lambda file: (read_toml(file), load(file, file.parent))
     ),
+    "security/audit/tiles.py:unpack": unpack,
     "security/people/passkeys.py:check": text_of(
         lambda text: Passkeys(_accounts(), "Osaka works").check(text, 0.0)
     ),

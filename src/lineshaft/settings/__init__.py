@@ -28,6 +28,7 @@ from lineshaft.network.settings import DeviceConfig, DeviceSettings, OutboxSetti
 from lineshaft.platform.computed.settings import DEVICE
 from lineshaft.platform.computed.settings import Settings as ComputedSettings
 from lineshaft.platform.historian.settings import Settings as HistorianSettings
+from lineshaft.security.audit.settings import Settings as AuditSettings
 from lineshaft.security.data.settings import Settings as DataSettings
 from lineshaft.security.people.settings import Settings as PeopleSettings
 from lineshaft.settings.computed import computed_points
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     northbound: NorthboundSettings = NorthboundSettings()
     computed: ComputedSettings = ComputedSettings()
     people: PeopleSettings = PeopleSettings()
+    audit: AuditSettings = AuditSettings()
     data: DataSettings | None = Field(
         default=None, description="Labels of the data; left out, none are asked for."
     )

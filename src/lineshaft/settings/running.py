@@ -45,9 +45,21 @@ def announce(
         "plant": plant.name,
     }
     fresh = file.with_suffix(".new")
+    # It holds the password of the bus.
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
     fresh.write_text(json.dumps(said), "utf-8")
     fresh.replace(file)
     try:
         yield
     finally:
         file.unlink(missing_ok=True)
+
+
+def bus_of(data: Path) -> str | None:
+    """Return the address of the bus of the plant that runs there, if one says so."""
+    try:
+        said = json.loads((data / FILE).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return str(said["bus"]) if isinstance(said, dict) and "bus" in said else None

@@ -2,6 +2,7 @@
 
 from lineshaft.cli.verbs import (
     access,
+    audit,
     data,
     devices,
     keeping,
@@ -16,6 +17,7 @@ from lineshaft.cli.verbs.app import app, execute
 __all__ = [
     "access",
     "app",
+    "audit",
     "data",
     "devices",
     "execute",

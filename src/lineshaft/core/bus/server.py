@@ -9,14 +9,14 @@ import contextlib
 import json
 import logging
 import re
-import secrets
 import shutil
 import sysconfig
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lineshaft.core.bus.accounts import PLANT, Accounts
 from lineshaft.core.errors import ConfigError, Unreachable
 from lineshaft.core.process import ports
 from lineshaft.core.process.children import Program, start, stop
@@ -44,11 +44,19 @@ class Listeners:
     port: int
     mqtt_port: int | None = None
     """None: no MQTT listener."""
+    accounts: Accounts | None = None
+    """Whom it lets in; None: made when it starts."""
 
     @property
     def url(self) -> str:
-        """Return the address for clients of the bus."""
-        return f"nats://127.0.0.1:{self.port}"
+        """Return the address for whoever runs the plant; it holds a password."""
+        return self.url_of(PLANT)
+
+    def url_of(self, user: str) -> str:
+        """Return the address for the user of a room; it holds a password."""
+        if self.accounts is None:
+            return f"nats://127.0.0.1:{self.port}"
+        return self.accounts.url(self.port, user)
 
 
 @contextlib.asynccontextmanager
@@ -62,6 +70,7 @@ async def serve(
     full and there is room again, for it does not try by itself. `ConfigError` when a
     port is taken or the program is missing, `Unreachable` when it does not come up.
     """
+    wanted = replace(wanted, accounts=wanted.accounts or Accounts())
     process, listeners = await _start(home, wanted, most_bytes)
 
     async def keep_running() -> None:
@@ -107,13 +116,7 @@ def configuration(home: Path, wanted: Listeners, most_bytes: int) -> str:
         "  max_memory_store: 268435456",
         '  sync_interval: "1s"',
         "}",
-        "accounts {",
-        "  PLANT { jetstream: enabled, users: [{user: plant, password: "
-        f"{json.dumps(secrets.token_urlsafe())}}}] }}",
-        "  DEVICES { jetstream: enabled, users: [{user: device, password: "
-        f"{json.dumps(secrets.token_urlsafe())}}}] }}",
-        "}",
-        "no_auth_user: plant",
+        *(wanted.accounts or Accounts()).configuration(),
     ]
     if wanted.mqtt_port is not None:
         lines += [
@@ -134,7 +137,7 @@ async def _start(
     process = await start(server, stderr=PIPE)
     try:
         async with asyncio.timeout(START_WITHIN_S):
-            return process, await _listeners(process)
+            return process, await _listeners(process, wanted)
     except TimeoutError as error:
         await stop(process)
         raise Unreachable(
@@ -151,7 +154,7 @@ def _write_configuration(home: Path, text: str) -> Path:
     return file
 
 
-async def _listeners(process: Process) -> Listeners:
+async def _listeners(process: Process, wanted: Listeners) -> Listeners:
     """Read what the server says while it starts: its ports are in there."""
     ports_of: dict[str, int] = {}
     said: list[str] = []
@@ -160,7 +163,8 @@ async def _listeners(process: Process) -> Listeners:
         if heard := _LISTENING.search(text):
             ports_of[heard["what"]] = int(heard["port"])
         if text.endswith("Server is ready"):
-            return Listeners(ports_of["client"], ports_of.get("MQTT"))
+            found = ports_of["client"], ports_of.get("MQTT")
+            return Listeners(*found, wanted.accounts)
     await process.wait()
     raise ConfigError(f"nats-server does not start: {' | '.join(said[-3:])}")
 

@@ -8,7 +8,7 @@ from httpx import Client, Response
 
 from lineshaft.core.errors import Refused, Unreachable
 
-__all__ = ["Client", "Response", "fetch", "open_client"]
+__all__ = ["Client", "Response", "fetch", "open_client", "post"]
 PATIENCE_S = 60.0
 LARGEST_ANSWER = 1 << 20
 
@@ -58,3 +58,13 @@ def fetch(
             if len(found) > LARGEST_ANSWER:
                 raise Refused(f"{url} answers with more than {LARGEST_ANSWER} bytes")
     return bytes(found)
+
+
+def post(url: str, data: bytes, *, patience_s: float = 10.0) -> tuple[int, bytes]:
+    """Return the status and the begin of the answer to bytes that are sent.
+
+    `Unreachable` when nobody answers.
+    """
+    with open_client(url, patience_s=patience_s) as client:
+        answer = client.post(url, content=data)
+        return answer.status_code, answer.content[:LARGEST_ANSWER]

@@ -20,7 +20,7 @@ from litestar.types import Scope
 from lineshaft.core.errors import LineshaftError
 from lineshaft.security.people.login import Throttled, Where
 from lineshaft.security.people.passkeys import Site
-from lineshaft.web.api import doing, looking
+from lineshaft.web.api import auditing, doing, looking
 from lineshaft.web.api.answers import SECURITY_HEADERS
 from lineshaft.web.api.door import entry, people
 from lineshaft.web.api.door.approving import Approving
@@ -64,7 +64,7 @@ class Guard:
         method = connection.scope.get("method", "GET")
         if method not in ("GET", "HEAD") or isinstance(connection, WebSocket):
             check_origin(connection.headers.get("origin"), host)
-        if method in ("POST", "PUT", "PATCH"):
+        if method in ("POST", "PUT", "PATCH") and not handler.opt.get("raw"):
             check_json(connection.headers.get("content-type", ""))
         try:
             caller: Caller | None = self._callers.who(_call(connection))
@@ -138,7 +138,14 @@ def _explain_bug(request: Request[Any, Any, Any], error: Exception) -> Response[
     return _answer(problem(HTTPStatus.INTERNAL_SERVER_ERROR, told))
 
 
-_ROUTES = [*looking.ROUTES, *doing.ROUTES, *entry.ROUTES, *people.ROUTES, get_openapi]
+_ROUTES = [
+    *looking.ROUTES,
+    *doing.ROUTES,
+    *auditing.ROUTES,
+    *entry.ROUTES,
+    *people.ROUTES,
+    get_openapi,
+]
 
 
 def build_app(rooms: Rooms) -> Litestar:
@@ -192,6 +199,7 @@ def _compose(rooms: Rooms | None, described: OpenAPIConfig | None) -> Litestar:
             "second": provide_second,
             "looker": provide_looker,
             "span": looking.provide_span,
+            "audit_search": auditing.provide_audit_search,
             "me": provide_me,
             "at": provide_at,
         },

@@ -205,6 +205,20 @@ class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     approve: bool
 
 
+class AuditView(msgspec.Struct, frozen=True):
+    """A record of the audit log."""
+
+    number: int
+    kind: str
+    who: str
+    name: str
+    result: str
+    text: str
+    origin: str
+    time: str
+    detail: dict[str, str | int | float | bool | None]
+
+
 def session_view(session: Session, caller: Caller) -> SessionView:
     """Return a session as the API shows it."""
     return SessionView(
