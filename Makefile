@@ -2,6 +2,7 @@
 # make test     every test that can run here
 # make check    the gates: format, lint, types, layers, generated files
 # make bench    what is fast, measured (ONLY=plant)
+# make release  wheel, sources, SBOM, sums, signed (LINESHAFT_RELEASE_KEY=file)
 # make torture  a plant whose processes are killed (KILLS=200 SEED=1 REPORT=file)
 
 PYTHON ?= python3
@@ -9,7 +10,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 UI := $(shell find frontend -type f -not -path '*/node_modules/*' 2>/dev/null)
 
-.PHONY: demo setup dev-setup peers test check bench torture lock generated clean
+.PHONY: demo setup dev-setup peers test check bench torture lock generated clean \
+  sbom release vulnerabilities
 
 demo: setup
 	@$(BIN)/lineshaft demo
@@ -67,6 +69,18 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 lock: dev-setup
 	@$(LOCK) pyproject.toml --group build -o requirements/run.txt
 	@$(LOCK) pyproject.toml --group build --group dev -o requirements/dev.txt
+
+# What we are made of (CycloneDX 1.6), of the versions that are pinned.
+sbom: setup
+	@mkdir -p dist
+	@$(BIN)/python release.py sbom dist/lineshaft.cdx.json
+
+release: dev-setup
+	@LINESHAFT_REQUIRE_UI=1 $(BIN)/python release.py build
+
+# Asks a public source; not part of the gates, since it may be out of reach.
+vulnerabilities: setup
+	@$(BIN)/python release.py vulnerabilities
 
 clean:
 	@rm -rf .venv src/lineshaft/web/static frontend/node_modules

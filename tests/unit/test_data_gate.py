@@ -1,6 +1,8 @@
 """Labels are inherited and joined by the highest; the gate keeps its whole table."""
 
+import asyncio
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lineshaft.cli.verbs import execute
-from lineshaft.core.errors import Denied
+from lineshaft.core.bus.audit import AuditRecord, Result
+from lineshaft.core.errors import Denied, Unreachable
 from lineshaft.security.data.gate import RULINGS, Gate, Outcome, Passage, Stage
 from lineshaft.security.data.labels import Class, Grade, Label, Labels, join
 from lineshaft.security.data.settings import Settings
+from lineshaft.security.data.telling import Telling, passing, record_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 GENERAL, IMPORTANT, CORE, BARE = "a/general/x", "a/important/x", "a/core/x", "a/bare/x"
@@ -169,6 +173,75 @@ def test_an_export_says_its_label_or_why_it_must_not_be() -> None:
         gate().label_export([CORE], "", NOW)
     with pytest.raises(Denied, match="without an approval in writing"):
         gate().label_export([IMPORTANT], "", NOW)
+
+
+def test_each_decision_about_data_that_go_becomes_a_record() -> None:
+    records: list[AuditRecord] = []
+
+    def decided(passage: Passage, names: Sequence[str]) -> None:
+        records.append(record_of(passage, names, "anna", "export"))
+
+    settings = Settings.model_validate({"region": "cn", "label": LABELS})
+    asked = Gate(settings, decided)
+    asked.label_export([GENERAL], "", NOW)
+    with pytest.raises(Denied):
+        asked.pass_on(Stage.LEAVE, [CORE], "de", NOW)
+    told = [(each.kind, each.result, each.name) for each in records]
+    assert told == [
+        ("data.provide", Result.SUCCESS, GENERAL),
+        ("data.leave", Result.DENIED, CORE),
+    ]
+    assert records[1].detail["label"] == "core; management"
+    assert records[1].who == "anna"
+
+
+def test_only_points_that_may_be_moved_go_to_the_outputs() -> None:
+    told: list[tuple[str, Sequence[str]]] = []
+
+    def decided(passage: Passage, names: Sequence[str]) -> None:
+        told.append((passage.outcome, names))
+
+    names = [GENERAL, IMPORTANT, CORE, BARE, "a/bare/y"]
+    settings = Settings.model_validate({"label": LABELS})
+    assert passing(settings, names, decided) == {GENERAL, IMPORTANT}
+    assert ("ask", [BARE, "a/bare/y"]) in told
+    assert len(told) == 4
+    assert passing(None, names, decided) == {*names}
+
+
+async def test_decisions_are_told_in_order_and_none_is_forgotten() -> None:
+    told: list[str] = []
+    done = asyncio.Event()
+
+    async def tell(record: AuditRecord) -> None:
+        told.append(record.name)
+        if len(told) == 3:
+            done.set()
+
+    telling = Telling(tell)
+    decided = telling.decided("export")
+    passage = gate().decide(Stage.PROVIDE, [GENERAL], "", NOW)
+    for name in ("a", "b", "c"):
+        decided(passage, [name])
+    async with asyncio.TaskGroup() as group:
+        work = group.create_task(telling.run())
+        await done.wait()
+        work.cancel()
+    assert told == ["a", "b", "c"]
+
+
+def test_what_cannot_be_recorded_does_not_happen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def tell(record: AuditRecord) -> None:
+        del record
+
+    monkeypatch.setattr("lineshaft.security.data.telling.MOST_WAITING", 1)
+    settings = Settings.model_validate({"label": LABELS})
+    asked = Gate(settings, Telling(tell).decided("export"))
+    asked.label_export([GENERAL], "", NOW)
+    with pytest.raises(Unreachable, match="does not happen"):
+        asked.label_export([GENERAL], "", NOW)
 
 
 @pytest.fixture

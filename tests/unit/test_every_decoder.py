@@ -12,6 +12,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 import msgspec
@@ -59,13 +60,17 @@ from lineshaft.platform.historian.asking import (
 )
 from lineshaft.security.access.versions import Versions
 from lineshaft.security.audit.tiles import unpack
+from lineshaft.security.data.keys.envelope import unseal
 from lineshaft.security.people.passkeys import Passkeys
 from lineshaft.security.people.settings import SingleSignOn
 from lineshaft.security.people.single_sign_on import SignOn, _Provider
 from lineshaft.security.people.store import Store
+from lineshaft.security.supply.gobuild import read_build
+from lineshaft.security.supply.minisign import parse_public_key
 from lineshaft.settings import load
 from lineshaft.settings.points import read_points
 from lineshaft.settings.policy import parse_policy
+from lineshaft.settings.running import bus_of
 from lineshaft.settings.toml import parse_toml, read_toml
 from lineshaft.web.api.past.times import parse_duration, parse_span, parse_time
 from lineshaft.web.live.talk import Wish
@@ -177,8 +182,16 @@ DECODERS: dict[str, Decoder] = {
     "security/access/versions.py:all": in_a_file(
         "versions.jsonl", lambda file: Versions(file.parent).all()
     ),
+    "security/data/keys/envelope.py:unseal": lambda data: unseal(
+        BytesIO(data), BytesIO(), lambda _: bytes(32)
+    ),
+    "security/supply/gobuild.py:read_build": read_build,
+    "security/supply/minisign.py:parse_public_key": text_of(parse_public_key),
     "settings/policy.py:parse_policy": text_of(
         lambda text: parse_policy(text, Path("policy.toml"))
+    ),
+    "settings/running.py:bus_of": in_a_file(
+        "running.json", lambda file: bus_of(file.parent)
     ),
     "settings/toml.py:parse_toml": text_of(
         lambda text: parse_toml(text, Path("lineshaft.toml"))
@@ -215,7 +228,15 @@ OURS_ONLY = {
 """What looks like a decoder and is none, or is tried through another, and why."""
 _NAMED = re.compile(r"^(decode|parse|unpack)(_|$)")
 _CALLS = re.compile(r"\b(json|msgpack)\.decode\(|\b_decode\(data\)|\bjson\.loads\(")
-_READS = {"read_toml", "read_points", "read_rows", "compile_pattern", "find_answer"}
+_READS = {
+    "read_toml",
+    "unseal",
+    "read_build",
+    "read_points",
+    "read_rows",
+    "compile_pattern",
+    "find_answer",
+}
 
 
 def decoders_in_the_source() -> set[str]:

@@ -3,18 +3,29 @@
 from pathlib import Path
 
 from lineshaft.cli import screen
+from lineshaft.cli.files.hiding import Sealed, opens_of, seals_of
 from lineshaft.core.errors import ConfigError
 from lineshaft.platform.historian.care.manifest import Manifest
 
 
-def backup(target: Path, config: Path, data: Path, keep: int) -> tuple[Path, Manifest]:
+def sealed_when(*, encrypt: bool, plain: bool) -> Sealed:
+    """Return when a back-up is sealed, by what was said."""
+    if plain:
+        return "never"
+    return "always" if encrypt else "by label"
+
+
+def backup(
+    target: Path, config: Path, data: Path, keep: int, sealed: Sealed
+) -> tuple[Path, Manifest]:
     """Make a back-up of a plant, whether it runs or not."""
     from lineshaft.platform.historian.care.backup import Wanted, back_up
 
     if keep < 1:
         raise ConfigError(f"--keep {keep}: at least one back-up must stay")
-    wanted = Wanted(data / "history", target, files_of_configuration(config), keep)
-    return back_up(wanted)
+    files = files_of_configuration(config)
+    seals = seals_of(target, config, data, sealed)
+    return back_up(Wanted(data / "history", target, files, keep, seals))
 
 
 def verify(target: Path) -> tuple[Path, Manifest]:
@@ -32,7 +43,8 @@ def restore(source: Path, data: Path, *, replace: bool, as_json: bool) -> None:
     from lineshaft.settings.running import hold
 
     with hold(data):
-        manifest, aside = restored(source, data, replace=replace)
+        seals = opens_of(source)
+        manifest, aside = restored(source, data, replace=replace, seals=seals)
     if as_json:
         put_aside = [str(path) for path in aside]
         screen.write_json({"rows": manifest.rows, "put_aside": put_aside})

@@ -100,6 +100,8 @@ class Wanted:
     form: str
     region: str
     """Where it goes; empty: our own region."""
+    is_sealed: bool = False
+    """Whether it is sealed with the key of its place."""
 
 
 def export(data: Path, wanted: Wanted, out: Path | None) -> None:
@@ -118,6 +120,11 @@ def export(data: Path, wanted: Wanted, out: Path | None) -> None:
     if out is None:
         for part in parts:
             screen.write_bytes(part)
+    elif wanted.is_sealed:
+        from lineshaft.cli.files.sealing import common_place, seal_parts
+
+        place = common_place(wanted.pattern)
+        seal_parts(data, parts, out, place, lambda: {"label": "".join(labels)})
     else:
         _write_file(parts, out)
     label = "".join(labels)

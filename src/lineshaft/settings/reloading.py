@@ -135,8 +135,9 @@ class Reloading:
             )
         if "web" not in restarting:
             await self._asked("configuration.web", b"")
-        if not _are_like(new.devices, old.devices) or new.computed != old.computed:
-            # Their points are looked up once; clients of northbound connect again.
+        if _has_other_points(new, old):
+            # Points are looked up once, also by their labels; clients of northbound
+            # connect again.
             again = {"computed", "northbound"} & self._rooms.keys() - {*restarting}
             restarting += sorted(again)
         for room in restarting:
@@ -162,6 +163,12 @@ class Reloading:
         event = Event(kind=kind, source="lineshaft.toml", severity=severity, text=text)
         subject, number = f"events.{kind}", f"{kind}:{event.time_us}"
         await self._publish.publish(subject, encode_event(event), number)
+
+
+def _has_other_points(new: Plant, old: Plant) -> bool:
+    """Whether other points are there, or may leave the plant."""
+    alike = _are_like(new.devices, old.devices) and new.computed == old.computed
+    return not alike or new.settings.data != old.settings.data
 
 
 def _are_like(some: Sequence[DeviceConfig], others: Sequence[DeviceConfig]) -> bool:

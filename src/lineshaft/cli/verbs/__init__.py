@@ -3,11 +3,13 @@
 from lineshaft.cli.verbs import (
     access,
     audit,
+    data,
     devices,
     keeping,
     people,
     plant,
     shell,
+    supply,
     trust,
     values,
 )
@@ -17,12 +19,14 @@ __all__ = [
     "access",
     "app",
     "audit",
+    "data",
     "devices",
     "execute",
     "keeping",
     "people",
     "plant",
     "shell",
+    "supply",
     "trust",
     "values",
 ]

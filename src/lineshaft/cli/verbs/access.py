@@ -1,7 +1,5 @@
 """Verbs that ask who may do what, and keep the policy that says so."""
 
-from typing import Literal
-
 from lineshaft.cli.verbs.app import FILES, HERE, Data, Files, app, family
 
 policy = family(
@@ -182,31 +180,3 @@ def history_of_policy(*, where: Data = HERE, json: bool = False) -> None:
     from lineshaft.cli.files import permitting
 
     permitting.history(where.data, as_json=json)
-
-
-data = family(
-    "data",
-    """Show what the data of the plant are worth.
-
-Example: `lineshaft data catalogue`""",
-)
-
-
-@data.command
-def catalogue(*, where: Files = FILES, json: bool = False, csv: bool = False) -> None:
-    """List every place with its points, their grade and their class.
-
-    Example: `lineshaft data catalogue --csv`
-
-    Parameters
-    ----------
-    json
-        Print JSON for programs.
-    csv
-        Print a sheet for people.
-
-    """
-    from lineshaft.cli.files import cataloguing
-
-    form: Literal["table", "json", "csv"] = "json" if json else "table"
-    cataloguing.catalogue(where.config, where.data, "csv" if csv else form)

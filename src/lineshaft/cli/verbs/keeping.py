@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lineshaft.cli.verbs.app import FILES, HERE, Data, Files, app
+from lineshaft.core.errors import ConfigError
 
 
 @app.command
@@ -12,11 +13,14 @@ def backup(
     where: Files = FILES,
     verify: bool = False,
     keep: int = 7,
+    encrypt: bool = False,
+    plain: bool = False,
     json: bool = False,
 ) -> None:
     """Copy history and configuration of a plant, also while it runs.
 
-    Only what earlier back-ups in the same directory do not have is copied.
+    Only what earlier back-ups in the same directory do not have is copied. If the plant
+    has important data it is sealed, with a key that LINESHAFT_KEY_PASSPHRASE wraps.
 
     Example: `lineshaft backup mnt/backups`, and to look at it: `lineshaft backup
     mnt/backups --verify`
@@ -29,6 +33,10 @@ def backup(
         Make none, but read the newest through and compare it with its manifest.
     keep
         How many back-ups stay there; older ones are removed.
+    encrypt
+        Seal it, whatever the data are worth.
+    plain
+        Do not seal it, although the plant has important data; this is recorded.
     json
         Print JSON for programs.
 
@@ -38,7 +46,12 @@ def backup(
     if verify:
         folder, manifest = keeping.verify(target)
     else:
-        folder, manifest = keeping.backup(target, where.config, where.data, keep)
+        if encrypt and plain:
+            raise ConfigError("--encrypt and --plain exclude each other; say one")
+        sealed = keeping.sealed_when(encrypt=encrypt, plain=plain)
+        folder, manifest = keeping.backup(
+            target, where.config, where.data, keep, sealed
+        )
     keeping.tell(folder, manifest, as_json=json)
 
 

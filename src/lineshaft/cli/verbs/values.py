@@ -75,6 +75,7 @@ def history(
     ] = None,
     out: Path | None = None,
     region: str = "",
+    encrypt: bool = False,
     json: bool = False,
 ) -> None:
     """Show the past of a point, or write a file of many.
@@ -97,19 +98,23 @@ def history(
         Where to write the file; else to standard output.
     region
         The region to which the file goes, if it leaves ours; see `[data]`.
+    encrypt
+        Seal the file with the key of its place; `lineshaft data decrypt` opens it.
     json
         Print JSON for programs.
 
     """
     from lineshaft.cli import looking
 
+    if encrypt and not out:
+        raise ConfigError("--encrypt needs --out: the name of the sealed file")
     if (out or region) and not form:
         word = "--out" if out else "--region"
         raise ConfigError(f"{word} needs --format: csv, json, parquet or arrow")
     if form and (every or json):
         raise ConfigError("--format writes every reading; leave out --every and --json")
     if form:
-        wanted = looking.Wanted(name, (start, to), form, region)
+        wanted = looking.Wanted(name, (start, to), form, region, encrypt)
         looking.export(where.data, wanted, out)
     else:
         looking.history(where.data, name, (start, to), every, as_json=json)

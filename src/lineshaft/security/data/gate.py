@@ -7,7 +7,7 @@ rule of ours where we know of none. What is marked "not verified" was not compar
 the text of the article.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -158,12 +158,18 @@ RULINGS: Mapping[tuple[Stage, Grade | None], Ruling] = {
 """By stage and grade; the grade None is that of data without a label."""
 
 
+Decided = Callable[[Passage, Sequence[str]], None]
+"""Told of a decision, and of the points that it was about."""
+
+
 class Gate:
     """Decides for a plant whose data are labelled."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, decided: Decided | None = None) -> None:
+        """`decided` is told each decision that `pass_on` and `label_export` make."""
         self._settings = settings
         self._labels = settings.labels
+        self._decided = decided
 
     def decide(
         self, stage: Stage, names: Sequence[str], region: str, now: datetime
@@ -199,10 +205,36 @@ class Gate:
         """
         if not names:
             return ""  # a file of nothing
-        passage = self.decide(Stage.PROVIDE, names, region, now)
+        return self.pass_on(Stage.PROVIDE, names, region, now).label
+
+    def pass_on(
+        self, stage: Stage, names: Sequence[str], region: str, now: datetime
+    ) -> Passage:
+        """Return by what right these points pass; `Denied` if they may not."""
+        passage = self.decide(stage, names, region, now)
+        if self._decided is not None:
+            self._decided(passage, names)
         if passage.outcome is not Outcome.ALLOW:
             raise Denied(f"{passage.sentence} [{passage.source}]")
-        return passage.label
+        return passage
+
+    def sift(self, stage: Stage, names: Sequence[str], now: datetime) -> set[str]:
+        """Return those points that may pass by themselves, as to an output of ours.
+
+        Points of one label share a decision, and a record.
+        """
+        alike: dict[tuple[Outcome, str, str], tuple[Passage, list[str]]] = {}
+        for name in names:
+            passage = self.decide(stage, [name], "", now)
+            key = (passage.outcome, passage.label, passage.approval)
+            alike.setdefault(key, (passage, []))[1].append(name)
+        passed: set[str] = set()
+        for passage, those in alike.values():
+            if self._decided is not None:
+                self._decided(passage, those)
+            if passage.outcome is Outcome.ALLOW:
+                passed.update(those)
+        return passed
 
     def _approval(
         self, stage: Stage, names: Sequence[str], region: str, now: datetime

@@ -15,7 +15,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -33,6 +34,12 @@ from lineshaft.platform.historian.care.manifest import (
     digest,
     read_manifest,
     write_manifest,
+)
+from lineshaft.platform.historian.care.sealing import (
+    SUFFIX,
+    Seals,
+    open_all,
+    sealed,
 )
 from lineshaft.platform.historian.care.version import FORMAT_FILE, format_of
 from lineshaft.platform.historian.store.table import Snapshot
@@ -56,6 +63,8 @@ class Wanted:
     """Files of the configuration, by the name that they have in the back-up."""
     keep: int | None = None
     """How many back-ups stay; None: all."""
+    seals: Seals | None = None
+    """Whoever seals every file; None: none is sealed."""
 
 
 def back_up(wanted: Wanted, put: Put = shutil.copyfile) -> tuple[Path, Manifest]:
@@ -98,11 +107,11 @@ def _back_up(wanted: Wanted, put: Put) -> tuple[Path, Manifest]:
     for name in (FORMAT_FILE, UNITS_FILE):
         if (wanted.home / name).exists():
             own[f"history/{name}"] = wanted.home / name
-    files += [_keep_own(folder, name, path) for name, path in own.items()]
-    _compare(snapshot, folder)
+    files += [_keep_own(wanted, folder, name, path) for name, path in own.items()]
+    _compare(snapshot, folder, files, wanted)
     span = snapshot.span_us()
     manifest = Manifest(
-        format=FORMAT,
+        format=FORMAT if wanted.seals else 1,  # older versions read that too
         lineshaft=version("lineshaft"),
         made=made.isoformat(timespec="seconds").replace("+00:00", "Z"),
         history_format=format_of(wanted.home),
@@ -155,32 +164,46 @@ def _known(target: Path) -> dict[str, Entry]:
 def _keep_data(
     wanted: Wanted, stored: str, known: Mapping[str, Entry], put: Put
 ) -> Entry:
-    there = wanted.target / stored
-    source = wanted.home / stored
-    before = known.get(stored)
-    if before and there.exists() and there.stat().st_size == before.size:
+    name = f"{stored}{SUFFIX if wanted.seals else ''}"
+    there = wanted.target / name
+    before = known.get(name)
+    same = before and there.exists() and there.stat().st_size == before.size
+    if before and same and _is_our_key(before, wanted.seals):
         return before
-    return _bring(source, there, Entry(f"history/{stored}", stored, 0, ""), put)
+    entry = Entry(f"history/{stored}", name, 0, "")
+    return _bring(wanted.home / stored, wanted, entry, put)
 
 
-def _keep_own(folder: Path, name: str, source: Path) -> Entry:
-    entry = Entry(name, f"{folder.name}/{name}", 0, "")
-    return _bring(source, folder / name, entry, shutil.copyfile)
+def _is_our_key(entry: Entry, seals: Seals | None) -> bool:
+    return entry.key == (seals.key if seals else "")
 
 
-def _bring(source: Path, there: Path, entry: Entry, put: Put) -> Entry:
+def _keep_own(wanted: Wanted, folder: Path, name: str, source: Path) -> Entry:
+    stored = f"{folder.name}/{name}{SUFFIX if wanted.seals else ''}"
+    return _bring(source, wanted, Entry(name, stored, 0, ""), shutil.copyfile)
+
+
+def _bring(source: Path, wanted: Wanted, entry: Entry, put: Put) -> Entry:
     """Copy a file, read it back and compare; nothing half stays under its name."""
+    there = wanted.target / entry.stored
     there.parent.mkdir(parents=True, exist_ok=True)
     part = there.with_name(f"{there.name}.part")
     part.unlink(missing_ok=True)
-    wanted = digest(source)
-    put(source, part)
+    key = plain = ""
+    if wanted.seals is None:
+        told = digest(source)
+        put(source, part)
+    else:
+        key, work = wanted.seals.key, wanted.home.parent
+        plain = sealed(source, part, work, wanted.seals)
+        told = digest(part)
     with part.open("rb") as file:
         os.fsync(file.fileno())
-    if digest(part) != wanted:
+    if digest(part) != told:
         raise Unreachable(f"{part} is not what was written; look at that disk")
     part.replace(there)
-    return Entry(entry.path, entry.stored, there.stat().st_size, wanted)
+    size = there.stat().st_size
+    return Entry(entry.path, entry.stored, size, told, key, plain)
 
 
 def _commits(log: Path, last: int) -> list[Path]:
@@ -201,12 +224,19 @@ def _commits(log: Path, last: int) -> list[Path]:
     return chosen if start is None else [checkpoints[start], *chosen]
 
 
-def _compare(snapshot: Snapshot, folder: Path) -> None:
+def _compare(
+    snapshot: Snapshot, folder: Path, files: Sequence[Entry], wanted: Wanted
+) -> None:
     """Read the table from the copied log: it must be the one that was copied."""
-    copied = Snapshot(str(folder / "history" / "readings"))
-    same = copied.version == snapshot.version
-    if not same or {*copied.files()} != {*snapshot.files()}:
-        raise Unreachable(f"the log in {folder} does not lead to the same table")
+    log = [entry for entry in files if entry.path.startswith(LOG)]
+    with tempfile.TemporaryDirectory(dir=wanted.home.parent) as opened:
+        if wanted.seals:
+            open_all(log, folder.parent, Path(opened), wanted.seals)
+        home = Path(opened) if wanted.seals else folder
+        copied = Snapshot(str(home / "history" / "readings"))
+        same = copied.version == snapshot.version
+        if not same or {*copied.files()} != {*snapshot.files()}:
+            raise Unreachable(f"the log in {folder} does not lead to the same table")
 
 
 def _reached(commits: list[Path]) -> dict[str, int]:

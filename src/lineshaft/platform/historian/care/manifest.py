@@ -9,7 +9,8 @@ from lineshaft.core.errors import ConfigError, NotFound, Refused
 from lineshaft.core.message import read_json
 
 NAME, SUM = "manifest.json", "manifest.sha256"
-FORMAT = 1
+FORMAT = 2
+"""2 can have sealed files."""
 _BLOCK = 1 << 20
 _MOST_TOLD = 10
 
@@ -23,6 +24,11 @@ class Entry(msgspec.Struct, frozen=True):
     """Where it is: below the directory of all back-ups."""
     size: int
     sha256: str
+    """Of the file as it is stored."""
+    key: str = ""
+    """The key that it is sealed with; empty: it is not sealed."""
+    plain_sha256: str = ""
+    """Of what is sealed."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

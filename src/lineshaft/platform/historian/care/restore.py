@@ -15,6 +15,7 @@ from lineshaft.platform.historian.care.manifest import (
     find,
     verify,
 )
+from lineshaft.platform.historian.care.sealing import Seals, bring_back
 from lineshaft.platform.historian.store.table import Snapshot
 
 HISTORY, CONFIGURATION = "history", "configuration"
@@ -25,7 +26,9 @@ def before_of(home: Path) -> list[Path]:
     return sorted(home.parent.glob(f"{home.name}.before-*"))
 
 
-def restore(source: Path, data: Path, *, replace: bool) -> tuple[Manifest, list[Path]]:
+def restore(
+    source: Path, data: Path, *, replace: bool, seals: Seals | None = None
+) -> tuple[Manifest, list[Path]]:
     """Restore the back-up at `source` into a data directory; nobody may run there.
 
     Everything is verified before, and the restored table is read through before it
@@ -42,18 +45,20 @@ def restore(source: Path, data: Path, *, replace: bool) -> tuple[Manifest, list[
         folder = find(source)
         manifest = verify(folder)
         try:
-            return manifest, _restore(folder, manifest, data)
+            return manifest, _restore(folder, manifest, data, seals)
         except OSError as error:
             raise Unreachable(
                 f"the back-up could not be restored, and nothing was changed: {error}"
             ) from error
 
 
-def _restore(folder: Path, manifest: Manifest, data: Path) -> list[Path]:
+def _restore(
+    folder: Path, manifest: Manifest, data: Path, seals: Seals | None
+) -> list[Path]:
     fresh = data / "restoring"
     if fresh.exists():
         shutil.rmtree(fresh)
-    _copy(manifest.files, folder.parent, fresh)
+    _copy(manifest.files, folder.parent, fresh, seals)
     _read_through(fresh / HISTORY, manifest)
     os.sync()
     aside = []
@@ -70,12 +75,17 @@ def _restore(folder: Path, manifest: Manifest, data: Path) -> list[Path]:
     return aside
 
 
-def _copy(files: Iterable[Entry], source: Path, fresh: Path) -> None:
+def _copy(
+    files: Iterable[Entry], source: Path, fresh: Path, seals: Seals | None
+) -> None:
     for entry in files:
         there = (fresh / entry.path).resolve()
         if not there.is_relative_to(fresh.resolve()):
             raise Refused(f"the back-up names a file outside of itself: {entry.path}")
         there.parent.mkdir(parents=True, exist_ok=True)
+        if entry.key:
+            bring_back(entry, source / entry.stored, there, seals)
+            continue
         shutil.copyfile(source / entry.stored, there)
         if digest(there) != entry.sha256:
             raise Unreachable(f"{there} is not what was written; look at that disk")

@@ -1,0 +1,28 @@
+"""What is done at the command line and must be proved later."""
+
+import getpass
+from pathlib import Path
+
+from lineshaft.core.bus.audit import AuditRecord
+from lineshaft.core.bus.trail import keep
+from lineshaft.core.errors import Unreachable
+
+ORIGIN = "command line"
+WAITING = "people/audit.jsonl"
+"""Below the data directory; the plant takes it from there when it runs."""
+
+
+def who() -> str:
+    """Return the subject: whoever is logged in at this machine."""
+    return f"local:{getpass.getuser()}"
+
+
+def tell(data: Path, record: AuditRecord) -> None:
+    """Write a record down for good; `Unreachable` if the disk does not take it."""
+    try:
+        keep(data / WAITING, record)
+    except OSError as error:
+        raise Unreachable(
+            f"{data / WAITING}: {error.strerror or error}; what cannot be recorded is "
+            "not done. Make room on that disk"
+        ) from error
