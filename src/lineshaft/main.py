@@ -48,6 +48,7 @@ from lineshaft.settings import Plant
 from lineshaft.settings.reloading import Reloading
 from lineshaft.settings.rights import accept_first, give_rights, set_up_link, sign_on_of
 from lineshaft.settings.running import announce, bus_of, hold
+from lineshaft.settings.secure import CertificateWatch, secure_web
 
 if TYPE_CHECKING:
     from lineshaft.core.bus.trail import Trail
@@ -122,7 +123,16 @@ async def run_web(plant: Plant, bus_url: str) -> None:
         services += ["collector.computed"] if plant.settings.computed.points else []
         points = list(plant.points())
         gate = gate_of(plant.settings.data, telling.decided("export"))
-        return Served(plant.name, plant.settings.plant.demo, points, services, gate)
+        web, names = plant.settings.web, frozenset(plant.settings.identity.names)
+        return Served(
+            plant.name,
+            plant.settings.plant.demo,
+            points,
+            services,
+            names | {*web.names},
+            secure_web(plant) if web.tls else None,
+            gate,
+        )
 
     def read() -> Served:
         return served(settings.load(plant.file, plant.data, drivers=False))
@@ -133,7 +143,8 @@ async def run_web(plant: Plant, bus_url: str) -> None:
         telling = Telling(trail.tell)
         with _open_door(plant, trail) as door:
             web = Web(served(plant), door, wanted, bus, HistorianClient(bus), read)
-            await run([web, telling, BusWatch(bus), Pulse("web", bus)])
+            works: list[Service] = [web, telling, BusWatch(bus), Pulse("web", bus)]
+            await run([*works, *([CertificateWatch(plant)] if wanted.tls else [])])
 
 
 @contextlib.contextmanager
@@ -333,10 +344,10 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
 async def _welcome(
     plant: Plant, page: str, bus: NatsBus, done: Callable[[str], None]
 ) -> None:
-    await anext(bus.overhear("readings.>"))
-    done("first live value")
     if link := set_up_link(plant, page):
         done(f"to make the first account, once, within a day: {link}")
+    await anext(bus.overhear("readings.>"))
+    done("first live value")
 
 
 @contextlib.asynccontextmanager
