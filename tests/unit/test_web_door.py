@@ -474,3 +474,12 @@ async def test_health_and_events_show_no_machine_of_another_tenant() -> None:
     async with logged_in(made, "anna") as api:
         text = (await api.get(f"{API}/health")).text
     assert "oven" not in text
+
+
+async def test_cookies_may_come_in_several_headers_as_browsers_send_them() -> None:
+    made = plant()
+    secret = made.people.sessions.begin("anna", "password", ("", ""), now_us())[0]
+    several = [("cookie", "a=1"), ("cookie", f"lineshaft-session={secret}")]
+    async with asking(made) as api:
+        answer = await api.get(f"{API}/session", headers=several)
+    assert answer.json()["subject"] == "anna"

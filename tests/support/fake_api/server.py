@@ -41,6 +41,23 @@ def _seconds(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
 
 
+OWNER: Json = {
+    "subject": "local:test",
+    "how": "owner",
+    "lacks": "",
+    "locked": False,
+    "is_owner": True,
+    "until": None,
+    "may_manage": True,
+    "doors": {
+        "banner": "",
+        "single_sign_on": "",
+        "loopback": "owner",
+        "second_factor": "optional",
+    },
+}
+
+
 class FakeApi:
     """Serves the page and answers it; streams can be cut and readings counted."""
 
@@ -65,6 +82,8 @@ class FakeApi:
 
     def _answer(self, path: str, query: Query, body: Json) -> tuple[int, object]:
         answers: dict[str, Callable[[], object]] = {
+            "/api/v1/session": lambda: OWNER,
+            "/api/v1/approvals": list,
             "/api/v1/health": lambda: self.plant.health(time.time()),
             "/api/v1/namespace": lambda: self.plant.level(query.get("place", [""])[0]),
             "/api/v1/points": lambda: self._points(query),

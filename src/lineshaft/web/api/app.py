@@ -31,6 +31,7 @@ from lineshaft.web.api.door.callers import (
     Caller,
     Callers,
     NotLoggedIn,
+    cookies_in,
 )
 from lineshaft.web.api.door.guard import check_host, check_json, check_origin
 from lineshaft.web.api.door.rights import Looker, Rights
@@ -83,7 +84,7 @@ def _call(connection: Connection) -> Call:
         (server[0], int(server[1] or 0)) if server else None,
         (client[0], int(client[1])) if client else None,
         connection.headers,
-        connection.cookies,
+        cookies_in(connection.headers.getall("cookie", [])),
     )
 
 
@@ -96,7 +97,7 @@ def _where(scope: Scope) -> Where:
         _call(connection).origin,
         connection.headers.get("user-agent", ""),
         Site(url.hostname or "", f"{url.scheme}://{host}"),
-        connection.cookies.get(BROWSER_COOKIE, ""),
+        _call(connection).cookies.get(BROWSER_COOKIE, ""),
     )
 
 

@@ -2,7 +2,7 @@
 
 import getpass
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -20,6 +20,16 @@ OWNER = "local:"
 SESSION_COOKIE, BROWSER_COOKIE = "lineshaft-session", "lineshaft-browser"
 _OF_PROXIES = frozenset({"forwarded", "x-forwarded-for", "x-real-ip", "via"})
 """Whoever a proxy speaks for is not its user (RFC 9110, 7.6.3)."""
+
+
+def cookies_in(headers: Iterable[str]) -> dict[str, str]:
+    """Return the cookies of a request: over HTTP/2 each may have a header of its own.
+
+    RFC 9113, 8.2.3; not every server joins them.
+    """
+    parts = (part.strip() for header in headers for part in header.split(";"))
+    pairs = (part.partition("=") for part in parts if part)
+    return {name: value.strip('"') for name, _, value in pairs}
 
 
 class NotLoggedIn(Unproven):

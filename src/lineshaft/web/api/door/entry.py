@@ -21,6 +21,7 @@ from lineshaft.web.api.door.callers import (
     SESSION_COOKIE,
     Caller,
     NotLoggedIn,
+    cookies_in,
 )
 from lineshaft.web.api.door.rights import Rights
 from lineshaft.web.api.door.shapes import (
@@ -291,7 +292,8 @@ async def get_sign_on_back(
     given: Annotated[str, QueryParameter(name="state", max_length=200)] = "",
 ) -> Redirect:
     """Open a session for whom the provider vouches."""
-    if not given or request.cookies.get(STATE_COOKIE) != given:
+    kept = cookies_in(request.headers.getall("cookie", []))
+    if not given or kept.get(STATE_COOKIE) != given:
         raise NotLoggedIn("this login was begun in another browser; begin anew")
     knows = rights.enforced.knows
     entered = await rights.callers.people.by_sign_on(given, code, knows, at)
