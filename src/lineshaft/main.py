@@ -118,11 +118,13 @@ async def run_web(plant: Plant, bus_url: str) -> None:
         devices = plant.devices
         services = ["audit", "bus", "historian", "outbox", "web"]
         services += plant.settings.northbound.services
+        services += [] if plant.settings.identity.port is None else ["identity"]
         services += [f"collector.{device.name}" for device in devices]
         services += ["collector.computed"] if plant.settings.computed.points else []
-        points = list(plant.points())
         gate = gate_of(plant.settings.data, telling.decided("export"))
-        return Served(plant.name, plant.settings.plant.demo, points, services, gate)
+        return Served(
+            plant.name, plant.settings.plant.demo, [*plant.points()], services, gate
+        )
 
     def read() -> Served:
         return served(settings.load(plant.file, plant.data, drivers=False))
@@ -164,6 +166,22 @@ async def run_audit(plant: Plant, bus_url: str) -> None:
             witness = open_witness(home / "witness", origin, wanted.witness_for)
             room = AuditRoom(home, wanted, bus, reopen, post, witness)
             await run([room, Pulse("audit", bus)])
+
+
+async def run_identity(plant: Plant, bus_url: str) -> None:
+    """Give machines their identities."""
+    from lineshaft.core.bus.trail import Trail
+    from lineshaft.security.identity.est import Enrolment
+    from lineshaft.security.identity.service import IdentityRoom
+    from lineshaft.settings.rights import open_authority
+
+    wanted, home = plant.settings.identity, plant.data / "authority"
+    with open_authority(plant) as authority:
+        async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
+            trail = Trail(bus, home / "audit.jsonl")
+            enrolment = Enrolment(authority, wanted, trail.tell)
+            room = IdentityRoom(home, authority, enrolment, bus, wanted)
+            await run([room, trail, Pulse("identity", bus)])
 
 
 async def run_northbound(plant: Plant, bus_url: str) -> None:
@@ -208,6 +226,7 @@ async def run_computed(plant: Plant, bus_url: str) -> None:
 ROOMS: dict[str, Callable[[Plant, str], Coroutine[None, None, None]]] = {
     "historian": run_historian,
     "audit": run_audit,
+    "identity": run_identity,
     "collector": run_collector,
     "computed": run_computed,
     "web": run_web,
@@ -220,6 +239,7 @@ def rooms_of(plant: Plant) -> list[str]:
     """Return the rooms that a plant needs."""
     idle = set() if plant.settings.northbound.is_wanted else {"northbound"}
     idle |= set() if plant.settings.computed.points else {"computed"}
+    idle |= {"identity"} if plant.settings.identity.port is None else set()
     return [room for room in ROOMS if room not in idle]
 
 

@@ -12,7 +12,7 @@ from lineshaft.cli.verbs import app, execute
 
 VERBS = sorted(name for name in app if not name.startswith("-"))
 SEEN = [name for name in VERBS if name != "complete-names"]
-FAMILIES = ["audit", "data", "people", "policy"]
+FAMILIES = ["audit", "data", "people", "policy", "trust"]
 
 
 def leaves() -> Iterator[tuple[str, ...]]:
@@ -26,9 +26,9 @@ def leaves() -> Iterator[tuple[str, ...]]:
 
 
 def test_these_are_the_verbs() -> None:
-    expected = "add audit backup browse check completion data demo doctor explain "
-    expected += "health history import listeners may people policy read reload "
-    expected += "restore run sbom up verify verify-release"
+    expected = "add audit backup browse check completion data demo doctor enrol "
+    expected += "explain health history import listeners may people policy read "
+    expected += "reload restore run sbom trust up verify verify-release"
     assert {*expected.split(), "watch", "write"} == set(SEEN)
 
 

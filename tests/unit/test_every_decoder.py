@@ -212,6 +212,7 @@ DECODERS: dict[str, Decoder] = {
 }
 OURS_ONLY = {
     "core/bus/trail.py:_bring_on": "reads the file that we wrote ourselves",
+    "settings/running.py:bus_of": "reads the file that we wrote ourselves",
     "security/people/passkeys.py:_challenge": "is tried through check",
     "cli/running.py:reload": "reads what our own plant says",
     "core/bus/watch.py:_stream": "reads what the nats-server says",

@@ -30,6 +30,7 @@ from lineshaft.platform.computed.settings import Settings as ComputedSettings
 from lineshaft.platform.historian.settings import Settings as HistorianSettings
 from lineshaft.security.audit.settings import Settings as AuditSettings
 from lineshaft.security.data.settings import Settings as DataSettings
+from lineshaft.security.identity.settings import Settings as IdentitySettings
 from lineshaft.security.people.settings import Settings as PeopleSettings
 from lineshaft.settings.computed import computed_points
 from lineshaft.settings.faults import explain, sentence
@@ -68,6 +69,7 @@ class Settings(BaseSettings):
     computed: ComputedSettings = ComputedSettings()
     people: PeopleSettings = PeopleSettings()
     audit: AuditSettings = AuditSettings()
+    identity: IdentitySettings = IdentitySettings()
     data: DataSettings | None = Field(
         default=None, description="Labels of the data; left out, none are asked for."
     )
@@ -132,7 +134,7 @@ def load(file: Path, data: Path, *, drivers: bool = True) -> Plant:
         place.tell(path, said)
     for where, said in settings.data.problems() if settings.data else ():
         place.tell(where, said)
-    _check_sign_on(settings, place)
+    _check_secrets(settings, place)
     seen: dict[str, str] = {}
     devices = tuple(_devices(settings, place, seen))
     computed = _computed(settings, devices, place, seen)
@@ -141,13 +143,19 @@ def load(file: Path, data: Path, *, drivers: bool = True) -> Plant:
     return Plant(file, data, settings, devices, computed)
 
 
-def _check_sign_on(settings: Settings, place: "_Place") -> None:
+def _check_secrets(settings: Settings, place: "_Place") -> None:
     provider = settings.people.single_sign_on
-    if provider and provider.client_secret:
+    given = {
+        ("people", "single_sign_on", "client_secret"): provider.client_secret
+        if provider
+        else "",
+        ("identity", "passphrase"): settings.identity.passphrase,
+    }
+    for path, reference in given.items():
         try:
-            read_secret(provider.client_secret, place.file.parent)
+            _ = read_secret(reference, place.file.parent) if reference else ""
         except ConfigError as error:
-            place.tell(("people", "single_sign_on", "client_secret"), str(error))
+            place.tell(path, str(error))
 
 
 def _computed(

@@ -2,6 +2,8 @@
 
 import getpass
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from lineshaft.core.errors import ConfigError
 from lineshaft.core.process.http import fetch
@@ -10,6 +12,8 @@ from lineshaft.security.access.enforced import now_us
 from lineshaft.security.access.policy import Policy
 from lineshaft.security.access.trial import try_all
 from lineshaft.security.access.versions import Version, Versions
+from lineshaft.security.identity.authority import Authority
+from lineshaft.security.identity.register import open_register
 from lineshaft.security.people.accounts import CODE_S, SETUP, Accounts
 from lineshaft.security.people.single_sign_on import SignOn
 from lineshaft.security.people.store import open_store
@@ -97,3 +101,12 @@ def set_up_link(plant: Plant, page: str) -> str | None:
             return None
         code = accounts.invite("", SETUP, now_us() + int(CODE_S * 1e6))
     return f"{page}/#/set-up/{code}"
+
+
+@contextmanager
+def open_authority(plant: Plant) -> Iterator[Authority]:
+    """Open the plant's authority; it is made if there is none."""
+    home, given = plant.data / "authority", plant.settings.identity.passphrase
+    passphrase = read_secret(given, plant.file.parent) if given else ""
+    with open_register(home) as register:
+        yield Authority(home, plant.name, register, passphrase)

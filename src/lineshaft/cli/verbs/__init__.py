@@ -10,6 +10,7 @@ from lineshaft.cli.verbs import (
     plant,
     shell,
     supply,
+    trust,
     values,
 )
 from lineshaft.cli.verbs.app import app, execute
@@ -26,5 +27,6 @@ __all__ = [
     "plant",
     "shell",
     "supply",
+    "trust",
     "values",
 ]

@@ -37,6 +37,7 @@ _SAYS: Mapping[str, tuple[str, ...]] = {
     "computed": ("readings.>",),
     "historian": (f"$JS.API.STREAM.PURGE.{READINGS}",),
     "audit": (f"$JS.API.STREAM.PURGE.{AUDIT}",),
+    "identity": (),
     "web": ("commands.>", "auditor.>"),
     "northbound": ("commands.>",),
 }

@@ -70,6 +70,15 @@ LISTENERS = (
         opened="if there is [northbound.opcua]",
     ),
     Listener(
+        name="enrolment and revocation",
+        protocol="EST, OCSP over TLS 1.3",
+        setting="identity.port",
+        process="run identity",
+        port=0,
+        reach="anywhere",
+        opened="if identity.port is set",
+    ),
+    Listener(
         name="demonstration: press line",
         protocol="OPC UA TCP",
         setting="demo.press-line",

@@ -37,6 +37,7 @@ class Code(StrEnum):
     NO_LOGIN = "LS-4309"
     SESSION_LOCKED = "LS-4318"
     AUDIT_TROUBLE = "LS-4408"
+    CERTIFICATE_ENDS = "LS-4508"
     NO_SIGN_OF_LIFE = "LS-5008"
     STARTS = "LS-5009"
     BUG = "LS-9001"

@@ -103,6 +103,13 @@ def destroy(
     on disk before the first key goes; asked again after an interruption it ends what
     is left.
     """
+    with ring.alone():
+        return _destroy(ring, place, who, now, approval)
+
+
+def _destroy(
+    ring: Ring, place: str, who: tuple[str, str], now: datetime, approval: str
+) -> Certificate:
     keys = ring.keys()
     gone = [key for key in keys if _is_in(key.place, place)]
     if not gone:

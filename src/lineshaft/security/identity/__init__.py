@@ -1,0 +1,1 @@
+"""Who machines, services and gateways are: certificates of the plant itself."""
