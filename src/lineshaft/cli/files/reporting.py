@@ -13,7 +13,7 @@ from lineshaft.core.message import read_json
 from lineshaft.core.name import place_of
 from lineshaft.core.reading import from_us, iso
 from lineshaft.security.audit.asking import Entry
-from lineshaft.security.audit.log import CHECKPOINT
+from lineshaft.security.audit.log import CHECKPOINT, PUBLIC_KEY
 from lineshaft.security.audit.notes import read_checkpoint
 from lineshaft.security.audit.tiles import Tiles
 from lineshaft.security.data.catalogue import Entry as Listed
@@ -151,11 +151,13 @@ def decisions(data: Path) -> list[AuditRecord]:
     The plant may run or not. `NotFound` if it never ran.
     """
     home = data / "audit"
-    if not (home / CHECKPOINT).is_file():
+    if not (home / PUBLIC_KEY).is_file():
         raise NotFound(
             f"{home} holds no audit log: no plant was started with this data directory "
             "yet; name the right one with --data"
         )
+    if not (home / CHECKPOINT).is_file():
+        return []  # it has been begun, and nothing is in it
     while True:
         before = (home / CHECKPOINT).read_text("utf-8")
         try:

@@ -56,8 +56,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     approval: str = ""
     method: str = (
         "key file overwritten with random bytes, synchronized and removed; master key "
-        "replaced and likewise destroyed (NIST SP 800-88 rev. 1, 2.5: cryptographic "
-        "erase)"
+        "replaced and likewise destroyed (NIST SP 800-88 rev. 1: cryptographic erase)"
     )
     limits: str = LIMITS
 
