@@ -17,6 +17,7 @@ from collections.abc import (
     Callable,
     Coroutine,
     Iterable,
+    Iterator,
     Mapping,
     Sequence,
 )
@@ -24,7 +25,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
 from lineshaft import settings
@@ -45,8 +46,13 @@ from lineshaft.core.process.tasks import bare
 from lineshaft.core.process.tasks import beside as beside_us
 from lineshaft.settings import Plant
 from lineshaft.settings.reloading import Reloading
-from lineshaft.settings.rights import accept_first, give_rights, set_up_link, sign_on
+from lineshaft.settings.rights import accept_first, give_rights, set_up_link, sign_on_of
 from lineshaft.settings.running import announce, bus_of, hold
+from lineshaft.settings.secure import CertificateWatch, secure_web
+
+if TYPE_CHECKING:
+    from lineshaft.core.bus.trail import Trail
+    from lineshaft.web.service import Door
 
 log = logging.getLogger(__name__)
 
@@ -104,15 +110,9 @@ async def run_historian(plant: Plant, bus_url: str) -> None:
 async def run_web(plant: Plant, bus_url: str) -> None:
     """Let people and programs look in."""
     from lineshaft.core.bus.trail import Trail
-    from lineshaft.core.process.peer import open_peers
     from lineshaft.platform.historian.asking import HistorianClient
-    from lineshaft.security.access.approvals import open_requests
-    from lineshaft.security.access.enforced import Enforced
     from lineshaft.security.data.telling import Telling, gate_of
-    from lineshaft.security.people.login import People
-    from lineshaft.security.people.store import open_store
-    from lineshaft.settings.policy import accepted
-    from lineshaft.web.service import Door, Served, Web
+    from lineshaft.web.service import Served, Web
 
     def served(plant: Plant) -> Served:
         devices = plant.devices
@@ -121,35 +121,57 @@ async def run_web(plant: Plant, bus_url: str) -> None:
         services += [] if plant.settings.identity.port is None else ["identity"]
         services += [f"collector.{device.name}" for device in devices]
         services += ["collector.computed"] if plant.settings.computed.points else []
+        points = list(plant.points())
         gate = gate_of(plant.settings.data, telling.decided("export"))
+        web, names = plant.settings.web, frozenset(plant.settings.identity.names)
         return Served(
-            plant.name, plant.settings.plant.demo, [*plant.points()], services, gate
+            plant.name,
+            plant.settings.plant.demo,
+            points,
+            services,
+            names | {*web.names},
+            secure_web(plant) if web.tls else None,
+            gate,
         )
 
     def read() -> Served:
         return served(settings.load(plant.file, plant.data, drivers=False))
 
-    wanted, home = plant.settings.web, plant.data / "people"
-    async with AsyncExitStack() as stack:
-        bus = await stack.enter_async_context(
-            open_bus(bus_url, most_bytes=_stream_bytes(plant))
-        )
-        store = stack.enter_context(open_store(home / "people.sqlite"))
-        trail = Trail(bus, home / "audit.jsonl")
+    wanted = plant.settings.web
+    async with open_bus(bus_url, most_bytes=_stream_bytes(plant)) as bus:
+        trail = Trail(bus, plant.data / "people" / "audit.jsonl")
         telling = Telling(trail.tell)
-        enforced = Enforced(partial(accepted, plant.file, plant.data))
-        door = Door(
-            People(
-                store, plant.settings.people, plant.name, trail.tell, sign_on(plant)
-            ),
-            enforced,
-            stack.enter_context(open_peers()),
-            stack.enter_context(open_requests(home / "approvals.sqlite")),
+        with _open_door(plant, trail) as door:
+            web = Web(served(plant), door, wanted, bus, HistorianClient(bus), read)
+            works: list[Service] = [web, telling, BusWatch(bus), Pulse("web", bus)]
+            await run([*works, *([CertificateWatch(plant)] if wanted.tls else [])])
+
+
+@contextlib.contextmanager
+def _open_door(plant: Plant, trail: "Trail") -> Iterator["Door"]:
+    """Open what the web room asks who comes in, and what they may."""
+    from lineshaft.core.process.peer import open_peers
+    from lineshaft.security.access.approvals import open_requests
+    from lineshaft.security.access.enforced import Enforced
+    from lineshaft.security.people.login import People
+    from lineshaft.security.people.store import open_store
+    from lineshaft.settings.policy import accepted
+    from lineshaft.web.service import Door
+
+    home, wanted = plant.data / "people", plant.settings.people
+    with (
+        open_store(home / "people.sqlite") as store,
+        open_requests(home / "approvals.sqlite") as requests,
+        open_peers() as peers,
+    ):
+        yield Door(
+            People(store, wanted, plant.name, trail.tell, sign_on_of(plant)),
+            Enforced(partial(accepted, plant.file, plant.data)),
+            peers,
+            requests,
             trail,
             partial(give_rights, plant),
         )
-        web = Web(served(plant), door, wanted, bus, HistorianClient(bus), read)
-        await run([web, telling, BusWatch(bus), Pulse("web", bus)])
 
 
 async def run_audit(plant: Plant, bus_url: str) -> None:
@@ -322,10 +344,10 @@ async def up(plant: Plant, report: Report, beside: Beside = Beside()) -> None:
 async def _welcome(
     plant: Plant, page: str, bus: NatsBus, done: Callable[[str], None]
 ) -> None:
-    await anext(bus.overhear("readings.>"))
-    done("first live value")
     if link := set_up_link(plant, page):
         done(f"to make the first account, once, within a day: {link}")
+    await anext(bus.overhear("readings.>"))
+    done("first live value")
 
 
 @contextlib.asynccontextmanager

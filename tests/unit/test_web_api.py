@@ -558,7 +558,7 @@ async def test_the_api_describes_itself_without_a_server_and_always_alike() -> N
         assert operation["description"]
         for status, answer in operation["responses"].items():
             good = int(status) < 400
-            if status in ("204", "302"):
+            if status in ("204", "302") or "text/x.tlog.size" in answer["content"]:
                 continue
             problem = set(answer["content"]) == {"application/problem+json"}
             assert good != problem, (operation["operationId"], status)

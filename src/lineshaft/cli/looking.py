@@ -211,7 +211,7 @@ async def watch(data: Path, patterns: list[str], *, as_json: bool) -> None:
         show = None
         if in_place:
             show = stack.enter_context(screen.live_table(COLUMNS))
-        async for reading in follow(running.url, patterns):
+        async for reading in follow(running.url, patterns, running.roots):
             if show is not None:
                 rows[reading["name"]] = reading
                 show([_row(row) for row in rows.values()])

@@ -42,6 +42,8 @@ class Running:
     pid: int
     demo: bool
     plant: str
+    roots: str = ""
+    """A file with the roots that its page's certificate is to be checked by."""
 
 
 def find(data: Path) -> Running:
@@ -107,7 +109,8 @@ class Plant:
 
         url = f"{self.running.url}/api/v1"
         try:
-            with open_client(url, token=os.environ.get(TOKEN, "")) as client:
+            token, roots = os.environ.get(TOKEN, ""), self.running.roots
+            with open_client(url, token=token, roots=roots) as client:
                 yield client
         except Unreachable as error:
             raise Unreachable(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,7 +23,9 @@ NOBODY = 4401
 NOT_FOR_US = (401, 403)
 
 
-async def follow(url: str, patterns: Sequence[str]) -> AsyncIterator[dict[str, Any]]:
+async def follow(
+    url: str, patterns: Sequence[str], roots: str = ""
+) -> AsyncIterator[dict[str, Any]]:
     """Yield readings for ever, first the newest of each point.
 
     After a lost connection it goes on where it was, so that none is missed or told
@@ -33,12 +36,13 @@ async def follow(url: str, patterns: Sequence[str]) -> AsyncIterator[dict[str, A
     token: str | None = None
     bearer = os.environ.get(TOKEN, "")
     login = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+    trusted = ssl.create_default_context(cafile=roots) if roots else None
     while True:
         resume = [("resume", token)] if token else []
         wanted = address + urlencode([*parameters, *resume])
         with _lost():
             async with connect(
-                wanted, additional_headers=login, max_size=None, proxy=None
+                wanted, additional_headers=login, ssl=trusted, max_size=None, proxy=None
             ) as socket:
                 async for message in socket:
                     said = json.loads(message)

@@ -39,7 +39,7 @@ note = "Made at the set-up. Give people roles of their own, then make this less.
 """
 
 
-def sign_on(plant: Plant) -> SignOn | None:
+def sign_on_of(plant: Plant) -> SignOn | None:
     """Return the provider of single sign-on, if the settings name one."""
     settings = plant.settings.people.single_sign_on
     if settings is None:

@@ -43,6 +43,9 @@ def announce(
         "pid": os.getpid(),
         "demo": plant.settings.plant.demo,
         "plant": plant.name,
+        "roots": str((plant.data / "authority" / "issuing.pem").resolve())
+        if plant.settings.web.tls and plant.settings.web.certificate is None
+        else "",
     }
     fresh = file.with_suffix(".new")
     # It holds the password of the bus.

@@ -5,6 +5,8 @@ import errno
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 from granian.constants import Interfaces
 from granian.log import LogLevels
@@ -19,6 +21,16 @@ STOP_WITHIN_S = 1.0
 _BACKLOG = 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Secure:
+    """What HTTPS is served with; TLS 1.3 only."""
+
+    certificate: Path
+    key: Path
+    name: str
+    """A name that the certificate is for."""
+
+
 class WebServer:
     """A service: `run` serves an ASGI application until it is cancelled.
 
@@ -27,13 +39,19 @@ class WebServer:
     """
 
     def __init__(
-        self, app: object, host: str, port: int, farewell: Farewell | None = None
+        self,
+        app: object,
+        host: str,
+        port: int,
+        farewell: Farewell | None = None,
+        secure: Secure | None = None,
     ) -> None:
         """Take the port; `ConfigError` says who has it if it is taken.
 
         `farewell` is awaited before the server stops: to end what would never end.
         """
         self._app = app
+        self._secure = secure
         self._farewell = farewell
         self._socket = _listen(host, port)
         self.host = host
@@ -42,12 +60,15 @@ class WebServer:
     @property
     def url(self) -> str:
         """Return the address of the page."""
-        name = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{name}:{self.port}"
+        host = self.host
+        if self._secure and host in ("0.0.0.0", "::"):  # noqa: S104  it is compared
+            host = self._secure.name
+        name = f"[{host}]" if ":" in host else host
+        return f"http{'s' if self._secure else ''}://{name}:{self.port}"
 
     async def run(self) -> None:
         """Serve for ever."""
-        server = _Server(self._app, self._socket, self.port)
+        server = _Server(self._app, self._socket, self.port, self._secure)
         try:
             async with asyncio.TaskGroup() as group:
                 serving = group.create_task(server.serve(), name="granian")
@@ -75,10 +96,14 @@ class _Server(Server):
     for it (SO_REUSEPORT), and would not tell which port it got for port 0.
     """
 
-    def __init__(self, app: object, listener: socket.socket, port: int) -> None:
+    def __init__(
+        self, app: object, listener: socket.socket, port: int, secure: Secure | None
+    ) -> None:
         super().__init__(
             app,
             port=port,
+            ssl_cert=secure.certificate if secure else None,
+            ssl_key=secure.key if secure else None,
             interface=Interfaces.ASGI,
             log_enabled=False,
             log_level=LogLevels.warning,

@@ -25,7 +25,7 @@ from lineshaft.web.live.stream import Live
 from lineshaft.web.live.talk import Told
 from lineshaft.web.namespace import Namespace
 from lineshaft.web.page import read_files
-from lineshaft.web.server import WebServer
+from lineshaft.web.server import Secure, WebServer
 from lineshaft.web.settings import Settings
 
 
@@ -39,6 +39,10 @@ class Served:
     """Each point with its device and the device's protocol."""
     services: Sequence[str]
     """Services that must tell their health."""
+    names: frozenset[str] = frozenset()
+    """Under which the page is opened, beside those of this machine."""
+    secure: Secure | None = None
+    """What HTTPS is served with; None: plain, on loopback."""
     gate: ExportGate | None = None
     """Asked before data are handed out as a file; None: they are not labelled."""
 
@@ -82,8 +86,9 @@ class Web:
         rights = Rights(callers, door.enforced, namespace, door.found)
         eyes = Approving(rights, door.requests)
         rooms = Rooms(told, history, bus, read_files(), rights, eyes, plant.gate)
-        app = build_app(rooms)
-        self._server = WebServer(app, settings.host, settings.port, told.open.end)
+        app = build_app(rooms, plant.names)
+        host, port = settings.host, settings.port
+        self._server = WebServer(app, host, port, told.open.end, plant.secure)
         self._services = (
             live, events, health, self._server, door.enforced, door.trail
         )  # fmt: skip

@@ -1,6 +1,7 @@
 """Asking others over HTTP; only this file knows the library."""
 
 import contextlib
+import ssl
 from collections.abc import Iterator, Mapping
 
 import httpx
@@ -15,9 +16,9 @@ LARGEST_ANSWER = 1 << 20
 
 @contextlib.contextmanager
 def open_client(
-    url: str, *, token: str = "", patience_s: float = PATIENCE_S
+    url: str, *, token: str = "", roots: str = "", patience_s: float = PATIENCE_S
 ) -> Iterator[Client]:
-    """Open a client of the server at `url`.
+    """Open a client of the server at `url`; `roots` is a file of what it trusts.
 
     `Unreachable`, from inside the block, when it does not answer. No proxy of the
     environment is used: what we ask for is near.
@@ -25,7 +26,11 @@ def open_client(
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         with httpx.Client(
-            base_url=url, headers=headers, timeout=patience_s, trust_env=False
+            base_url=url,
+            headers=headers,
+            timeout=patience_s,
+            trust_env=False,
+            verify=ssl.create_default_context(cafile=roots) if roots else True,
         ) as client:
             yield client
     except (httpx.HTTPError, httpx.InvalidURL) as error:

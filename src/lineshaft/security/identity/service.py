@@ -112,6 +112,13 @@ def is_due(issued: registers.Issued, moment: datetime) -> bool:
     return issued.begins + (issued.ends - issued.begins) * RENEW_AT < moment
 
 
+def is_due_file(file: Path) -> bool:
+    """Whether the first certificate in a file should be renewed by now."""
+    mine = read_certificates(file)[0]
+    life = mine.not_valid_after_utc - mine.not_valid_before_utc
+    return now() >= mine.not_valid_before_utc + life * RENEW_AT
+
+
 def node_files(
     home: Path, authority: Authority, settings: Settings
 ) -> tuple[Path, Path]:
@@ -121,12 +128,9 @@ def node_files(
     """
     chain, key_file = home / "node.pem", home / "node.key"
     if chain.exists() and key_file.exists():
-        mine = read_certificates(chain)[0]
-        life = mine.not_valid_after_utc - mine.not_valid_before_utc
         known = home / "node.names"
         names = known.read_text("utf-8") if known.exists() else ""
-        is_fresh = now() < mine.not_valid_before_utc + life * RENEW_AT
-        if is_fresh and names == " ".join(settings.names):
+        if not is_due_file(chain) and names == " ".join(settings.names):
             return chain, key_file
     key = new_key()
     wish = Wish("node", "node", settings.names, settings.service_days)

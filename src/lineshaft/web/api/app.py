@@ -5,6 +5,7 @@ Only this folder knows the web framework.
 
 import asyncio
 import logging
+from collections.abc import Container
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -54,13 +55,14 @@ async def get_openapi() -> Response[bytes]:
 class Guard:
     """Lets in only whom we know, from our own pages and programs."""
 
-    def __init__(self, callers: Callers) -> None:
+    def __init__(self, callers: Callers, names: Container[str]) -> None:
         self._callers = callers
+        self._names = names
 
     async def __call__(self, connection: Connection, handler: BaseRouteHandler) -> None:
         """Find out who calls, for the routes; raise for whom nothing is here."""
         host = connection.headers.get("host", "")
-        check_host(host)
+        check_host(host, self._names)
         method = connection.scope.get("method", "GET")
         if method not in ("GET", "HEAD") or isinstance(connection, WebSocket):
             check_origin(connection.headers.get("origin"), host)
@@ -148,9 +150,12 @@ _ROUTES = [
 ]
 
 
-def build_app(rooms: Rooms) -> Litestar:
-    """Return the application that looks into these rooms."""
-    return _compose(rooms, None)
+def build_app(rooms: Rooms, names: Container[str] = ()) -> Litestar:
+    """Return the application that looks into these rooms.
+
+    `names` are those under which it is served, beside those of this machine.
+    """
+    return _compose(rooms, None, names)
 
 
 def openapi_json() -> bytes:
@@ -169,7 +174,9 @@ def openapi_json() -> bytes:
     return msgspec.json.format(loose, indent=2) + b"\n"
 
 
-def _compose(rooms: Rooms | None, described: OpenAPIConfig | None) -> Litestar:
+def _compose(
+    rooms: Rooms | None, described: OpenAPIConfig | None, names: Container[str] = ()
+) -> Litestar:
     async def provide_rooms() -> Rooms | None:
         return rooms
 
@@ -203,7 +210,7 @@ def _compose(rooms: Rooms | None, described: OpenAPIConfig | None) -> Litestar:
             "me": provide_me,
             "at": provide_at,
         },
-        guards=[Guard(rooms.rights.callers)] if rooms else [],
+        guards=[Guard(rooms.rights.callers, names)] if rooms else [],
         exception_handlers={
             LineshaftError: _explain,
             HTTPException: _explain_http,

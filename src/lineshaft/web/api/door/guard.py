@@ -1,9 +1,10 @@
-"""Who may talk to us: only programs and pages of this very machine.
+"""Who may talk to us: only under our own names, and only pages of our own.
 
 A page of another site that a browser on this machine shows could otherwise reach us
 under a name that it controls (DNS rebinding), or send us a form.
 """
 
+from collections.abc import Container
 from urllib.parse import urlsplit
 
 from lineshaft.core.errors import Denied
@@ -12,16 +13,19 @@ from lineshaft.web.api.problems import BadParameter
 OWN_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-def check_host(host: str) -> None:
-    """Raise `Denied` unless the Host header (RFC 9110, 7.2) is one of our names."""
+def check_host(host: str, more: Container[str] = ()) -> None:
+    """Raise `Denied` unless the Host header (RFC 9110, 7.2) is one of our names.
+
+    `more` are names beside those of this machine.
+    """
     try:
         name = urlsplit(f"//{host}").hostname
     except ValueError:
         name = None
-    if name not in OWN_NAMES:
+    if name not in OWN_NAMES and (name is None or name not in more):
         raise Denied(
             f"the address {host[:80]!r} is not one under which this plant is served; "
-            "open it as http://127.0.0.1 with its port"
+            "open it as http://127.0.0.1 with its port, or add the name to web.names"
         )
 
 
