@@ -135,6 +135,7 @@ def test_an_export_that_breaks_off_leaves_no_file(plant: Path) -> None:
             plant / "d", (each for _ in [0] for each in parts()), plant / "x", ""
         )
     assert not list(plant.glob("x*"))
+    assert not (plant / "d").exists(), "no key is made for nothing"
 
 
 @pytest.mark.parametrize(

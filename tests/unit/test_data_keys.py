@@ -1,6 +1,7 @@
 """Data are sealed, found out when changed, and gone when their key is."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -171,6 +172,16 @@ def test_a_place_has_one_key_and_nobody_else_may_read_it(tmp_path: Path) -> None
     assert modes == {0o600}
     held = b"".join(path.read_bytes() for path in (tmp_path / "keys").iterdir())
     assert first[1] not in held
+
+
+def test_several_at_once_make_one_key(tmp_path: Path) -> None:
+    def make(_: int) -> tuple[str, bytes]:
+        return Ring(tmp_path).key_for("acme", Suite.AES, NOW)
+
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(make, range(32)))
+    assert len(made) == 1
+    assert len(Ring(tmp_path).keys()) == 1
 
 
 def test_with_a_passphrase_the_folder_alone_opens_nothing(tmp_path: Path) -> None:

@@ -151,6 +151,10 @@ def test_a_leak_has_a_form_with_deadlines(
     assert "データ漏えい報告" in printed(capsys, *asked, "--language", "ja")
 
 
+def test_without_an_audit_log_there_is_no_report_of_what_left(plant: Path) -> None:
+    assert execute(["data", "report", "export"]) == 1
+
+
 def test_unknown_regions_have_no_made_up_deadlines() -> None:
     with pytest.raises(NotFound, match="there are cn, eu, jp"):
         deadlines("atlantis")

@@ -256,6 +256,8 @@ def test_a_listener_that_reaches_beyond_loopback_is_found() -> None:
     open_to_all = Socket(WEB.command, "tcp", "0.0.0.0", 8080)
     [wrong] = undeclared([open_to_all], {"web.port": 8080})
     assert "loopback only" in wrong
+    assert undeclared([open_to_all], {"web.port": 8080}, {"web.port"}) == []
+    assert undeclared([open_to_all], {"web.port": 8080}, {"identity.port"}) == [wrong]
 
 
 def test_declared_listeners_have_settings_of_their_own() -> None:

@@ -65,10 +65,10 @@ def seal_parts(
     suite: Suite = Suite.AES,
 ) -> None:
     """Seal a file with the key of a place, while it comes; `about` is asked late."""
+    source = Parts(parts)
+    first = source.read(1)  # whoever sends says with it what it is worth, or refuses
     ring, now = ring_of(data), datetime.now(UTC)
     key = ring.key_for(place, suite, now)
-    source = Parts(parts)
-    first = source.read(1)  # whoever sends says with it what it is worth
     told = {"place": place, "file": out.name, **about()}
     whole = Parts(_again(first, source))
     with _whole(out) as target:

@@ -158,8 +158,8 @@ def report(
     Parameters
     ----------
     kind
-        What data there are; what is done with them; what left, or was refused. The
-        last asks the plant that runs.
+        What data there are; what is done with them; what left, or was refused, as the
+        audit log says.
     form
         How it is printed.
     language

@@ -4,7 +4,7 @@ Whoever adds a server adds it here; a system test compares the list with the soc
 a plant that runs.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import ip_address
 
 import msgspec
@@ -40,10 +40,11 @@ class Socket(msgspec.Struct, frozen=True):
 LISTENERS = (
     Listener(
         name="page, API and live stream",
-        protocol="HTTP, WebSocket",
+        protocol="HTTP, WebSocket; TLS 1.3 if web.tls",
         setting="web.port",
         process="run web",
         port=8080,
+        reach="as web.host says; beyond loopback by TLS only",
     ),
     Listener(
         name="message bus",
@@ -97,11 +98,16 @@ LISTENERS = (
 )
 
 
-def undeclared(found: Iterable[Socket], ports: Mapping[str, int]) -> list[str]:
+def undeclared(
+    found: Iterable[Socket],
+    ports: Mapping[str, int],
+    beyond: Collection[str] = (),
+) -> list[str]:
     """Return a sentence for each socket that is not on the list, or reaches too far.
 
     `ports` has the settings of the listeners that this plant opens, with their ports; 0
-    stands for any free one. A listener counts for one socket.
+    stands for any free one; `beyond` names those that it opens beyond loopback. A
+    listener counts for one socket.
     """
     free = {each.setting: each for each in LISTENERS if each.setting in ports}
     wrong = []
@@ -115,7 +121,8 @@ def undeclared(found: Iterable[Socket], ports: Mapping[str, int]) -> list[str]:
             wrong.append(f"{where} of {socket.command!r} is not declared")
             continue
         del free[listener.setting]
-        if listener.reach == "loopback" and not ip_address(socket.host).is_loopback:
+        within = ip_address(socket.host).is_loopback
+        if not within and listener.setting not in beyond:
             wrong.append(f"{where} of {socket.command!r} is declared for loopback only")
     return wrong
 

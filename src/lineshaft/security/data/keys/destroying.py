@@ -56,8 +56,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     approval: str = ""
     method: str = (
         "key file overwritten with random bytes, synchronized and removed; master key "
-        "replaced and likewise destroyed (NIST SP 800-88 rev. 1, 2.5: cryptographic "
-        "erase)"
+        "replaced and likewise destroyed (NIST SP 800-88 rev. 1: cryptographic erase)"
     )
     limits: str = LIMITS
 
@@ -103,6 +102,13 @@ def destroy(
     on disk before the first key goes; asked again after an interruption it ends what
     is left.
     """
+    with ring.alone():
+        return _destroy(ring, place, who, now, approval)
+
+
+def _destroy(
+    ring: Ring, place: str, who: tuple[str, str], now: datetime, approval: str
+) -> Certificate:
     keys = ring.keys()
     gone = [key for key in keys if _is_in(key.place, place)]
     if not gone:

@@ -14,8 +14,10 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import msgspec
@@ -90,9 +92,24 @@ class Ring:
 
     def key_for(self, place: str, suite: Suite, now: datetime) -> tuple[str, bytes]:
         """Return id and bytes of the key of a place; it is made if there is none."""
-        for key in self.keys():
-            if (key.place, key.suite) == (place, suite):
-                return key.id, self._unwrap(key)
+        with self.alone():
+            for key in self.keys():
+                if (key.place, key.suite) == (place, suite):
+                    return key.id, self._unwrap(key)
+            return self._make_key(place, suite, now)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from making or destroying keys meanwhile."""
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            flock(lock, LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def _make_key(self, place: str, suite: Suite, now: datetime) -> tuple[str, bytes]:
         raw, name = secrets.token_bytes(KEY), secrets.token_hex(8)
         master = self._master(now)
         made = DataKey(
@@ -187,7 +204,6 @@ class Ring:
             key=base64.b64encode(kept).decode(),
             salt=base64.b64encode(salt).decode(),
         )
-        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(self.home / f"master-{name}.json", msgspec.json.encode(made))
         return made
 
