@@ -57,10 +57,11 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlant]:
 
 
 def lineshaft(plant: RunningPlant, *words: str) -> str:
+    config = plant.data.parent / "lineshaft.toml"
     done = subprocess.run(
         [
-            sys.executable, "-m", "lineshaft", *words, "--data", str(plant.data),
-            "--config", str(plant.data.parent / "lineshaft.toml"),
+            *(sys.executable, "-m", "lineshaft", *words, "--data", str(plant.data)),
+            *(("--config", str(config)) if words[0] != "audit" else ()),
         ],
         capture_output=True,
         text=True,

@@ -26,9 +26,9 @@ def leaves() -> Iterator[tuple[str, ...]]:
 
 
 def test_these_are_the_verbs() -> None:
-    expected = "add audit backup browse check completion data demo doctor enrol "
-    expected += "explain health history import listeners may people policy read reload "
-    expected += "restore run sbom trust up verify verify-release"
+    expected = "add assess audit backup browse check completion data demo doctor "
+    expected += "enrol explain health history import listeners may people policy read "
+    expected += "reload restore run sbom trust up verify verify-release"
     assert {*expected.split(), "watch", "write"} == set(SEEN)
 
 

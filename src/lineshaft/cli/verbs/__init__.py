@@ -1,23 +1,27 @@
 """The verbs: what each takes, and who does it."""
 
 from lineshaft.cli.verbs import (
-    access,
-    audit,
     data,
     devices,
     keeping,
-    people,
     plant,
     shell,
-    supply,
-    trust,
     values,
 )
 from lineshaft.cli.verbs.app import app, execute
+from lineshaft.cli.verbs.security import (
+    access,
+    assess,
+    audit,
+    people,
+    supply,
+    trust,
+)
 
 __all__ = [
     "access",
     "app",
+    "assess",
     "audit",
     "data",
     "devices",

@@ -43,6 +43,24 @@ def listener_on(port: int) -> str:
     return ""
 
 
+def listening(pid: int) -> list[tuple[str, int]]:
+    """Return where a process and its children listen: addresses and ports."""
+    found: list[tuple[str, int]] = []
+    try:
+        supervisor = psutil.Process(pid)
+        family = [supervisor, *supervisor.children(recursive=True)]
+    except psutil.Error:
+        return found
+    for process in family:
+        try:
+            sockets = process.net_connections("tcp")
+        except psutil.Error:
+            continue  # it has just ended
+        listens = (each for each in sockets if each.status == psutil.CONN_LISTEN)
+        found += [(each.laddr.ip, each.laddr.port) for each in listens]
+    return found
+
+
 def _describe(pid: int) -> str:
     try:
         process = psutil.Process(pid)

@@ -41,7 +41,7 @@ def may(
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import permitting
+    from lineshaft.cli.files.security import permitting
 
     asked = (who, action, name)
     return permitting.may(where.config, where.data, asked, tell=why, as_json=json)
@@ -59,7 +59,7 @@ def check_policy(*, where: Files = FILES, json: bool = False) -> None:
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import permitting
+    from lineshaft.cli.files.security import permitting
 
     permitting.check(where.config, where.data, as_json=json)
 
@@ -76,7 +76,7 @@ def try_policy(*, where: Files = FILES, json: bool = False) -> int:
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import permitting
+    from lineshaft.cli.files.security import permitting
 
     return permitting.test(where.config, as_json=json)
 
@@ -97,7 +97,7 @@ def show_policy(
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import permitting
+    from lineshaft.cli.files.security import permitting
 
     permitting.show(where.config, where.data, version, as_json=json)
 
@@ -118,7 +118,7 @@ def diff_policy(
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import permitting
+    from lineshaft.cli.files.security import permitting
 
     permitting.diff(where.config, where.data, version, as_json=json)
 
@@ -137,7 +137,7 @@ def accept_policy(*, where: Files = FILES, note: str = "", json: bool = False) -
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import permitting
+    from lineshaft.cli.files.security import permitting
 
     permitting.accept(where.config, where.data, note, as_json=json)
 
@@ -160,7 +160,7 @@ def take_back_policy(
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import permitting
+    from lineshaft.cli.files.security import permitting
 
     permitting.take_back(where.config, where.data, version, note, as_json=json)
 
@@ -177,6 +177,6 @@ def history_of_policy(*, where: Data = HERE, json: bool = False) -> None:
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import permitting
+    from lineshaft.cli.files.security import permitting
 
     permitting.history(where.data, as_json=json)

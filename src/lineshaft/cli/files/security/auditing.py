@@ -6,10 +6,10 @@ from pathlib import Path
 import msgspec
 
 from lineshaft.cli import screen
-from lineshaft.core.errors import ConfigError, NotFound
+from lineshaft.core.errors import ConfigError, NotFound, Refused
 from lineshaft.core.message import read_json
 from lineshaft.core.reading import iso
-from lineshaft.security.audit.asking import Search
+from lineshaft.security.audit.asking import Numbered, Search
 from lineshaft.security.audit.log import CHECKPOINT, PUBLIC_KEY
 from lineshaft.security.audit.notes import (
     COSIGNED,
@@ -58,9 +58,7 @@ def check(
 
 def show(data: Path, wanted: Search, *, as_json: bool) -> None:
     """Print records, the newest first."""
-    home = _home(data)
-    size = read_checkpoint(_text(home / CHECKPOINT), None).size
-    found = list(search(home, size, wanted))
+    found = _found(_home(data), wanted)
     if as_json:
         screen.write_json([msgspec.to_builtins(each) for each in found])
         return
@@ -75,6 +73,18 @@ def show(data: Path, wanted: Search, *, as_json: bool) -> None:
     screen.table(
         ("number", "time", "kind", "result", "who", "name", "from", "text"), rows
     )
+
+
+def _found(home: Path, wanted: Search) -> list[Numbered]:
+    """Search; again if the plant, which runs, has written on meanwhile."""
+    for _ in range(ATTEMPTS):
+        before = _text(home / CHECKPOINT)
+        try:
+            return list(search(home, read_checkpoint(before, None).size, wanted))
+        except Refused:
+            if before == _text(home / CHECKPOINT):
+                raise
+    raise Refused(f"{home} is written to faster than it can be read; try again")
 
 
 def wish(who: str, kind: str, name: str, result: str, since: str, limit: int) -> Search:

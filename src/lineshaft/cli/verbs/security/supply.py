@@ -19,7 +19,7 @@ def sbom(*, requirements: Path | None = None, out: Path | None = None) -> None:
         The file to write; left out, it is printed.
 
     """
-    from lineshaft.cli.files import supplying
+    from lineshaft.cli.files.security import supplying
 
     supplying.sbom(requirements, out)
 
@@ -38,7 +38,7 @@ def verify(*, json: bool = False) -> int:
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import supplying
+    from lineshaft.cli.files.security import supplying
 
     return supplying.verify(as_json=json)
 
@@ -59,7 +59,7 @@ def verify_release(folder: Path, *, key: str, json: bool = False) -> None:
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import supplying
+    from lineshaft.cli.files.security import supplying
 
     supplying.check_release(folder, key, as_json=json)
 
@@ -76,6 +76,6 @@ def listeners(*, json: bool = False) -> None:
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import supplying
+    from lineshaft.cli.files.security import supplying
 
     supplying.listeners(as_json=json)

@@ -25,7 +25,7 @@ def show_authority(*, where: Files = FILES, json: bool = False) -> None:
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import trusting
+    from lineshaft.cli.files.security import trusting
 
     trusting.show(trusting.Place(where.config, where.data), as_json=json)
 
@@ -36,7 +36,7 @@ def print_roots(*, where: Files = FILES) -> None:
 
     Example: `lineshaft trust roots`
     """
-    from lineshaft.cli.files import trusting
+    from lineshaft.cli.files.security import trusting
 
     trusting.roots(trusting.Place(where.config, where.data))
 
@@ -69,7 +69,7 @@ def invite_machine(
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import trusting
+    from lineshaft.cli.files.security import trusting
 
     place = trusting.Place(where.config, where.data)
     trusting.invite(place, (name, kind, host or ()), days, as_json=json)
@@ -87,7 +87,7 @@ def list_certificates(*, where: Files = FILES, json: bool = False) -> None:
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import trusting
+    from lineshaft.cli.files.security import trusting
 
     trusting.certificates(trusting.Place(where.config, where.data), as_json=json)
 
@@ -114,7 +114,7 @@ def revoke_certificate(
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import trusting
+    from lineshaft.cli.files.security import trusting
 
     place = trusting.Place(where.config, where.data)
     trusting.revoke(place, what, reason, as_json=json)
@@ -132,7 +132,7 @@ def write_list(file: Path, *, where: Files = FILES) -> None:
         Where to write it, in DER.
 
     """
-    from lineshaft.cli.files import trusting
+    from lineshaft.cli.files.security import trusting
 
     trusting.revoked(trusting.Place(where.config, where.data), file)
 
@@ -149,7 +149,7 @@ def take_root_out(file: Path, *, where: Files = FILES) -> None:
         Where to move it to.
 
     """
-    from lineshaft.cli.files import trusting
+    from lineshaft.cli.files.security import trusting
 
     trusting.take_root_out(trusting.Place(where.config, where.data), file)
 
@@ -166,7 +166,7 @@ def make_anew(*, where: Files = FILES, json: bool = False) -> None:
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import trusting
+    from lineshaft.cli.files.security import trusting
 
     trusting.rekey(trusting.Place(where.config, where.data), as_json=json)
 
@@ -205,7 +205,7 @@ def enrol(
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import trusting
+    from lineshaft.cli.files.security import trusting
 
     if renew:
         trusting.renew(server, to, as_json=json)

@@ -22,7 +22,7 @@ def list_people(*, where: Files = FILES, json: bool = False) -> None:
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import peopling
+    from lineshaft.cli.files.security import peopling
 
     peopling.accounts(peopling.Place(where.config, where.data), as_json=json)
 
@@ -41,7 +41,7 @@ def add_account(name: str, *, where: Files = FILES, json: bool = False) -> None:
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import peopling
+    from lineshaft.cli.files.security import peopling
 
     peopling.invite(
         peopling.Place(where.config, where.data), name, new=True, as_json=json
@@ -62,7 +62,7 @@ def invite_again(name: str, *, where: Files = FILES, json: bool = False) -> None
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import peopling
+    from lineshaft.cli.files.security import peopling
 
     peopling.invite(
         peopling.Place(where.config, where.data), name, new=False, as_json=json
@@ -81,7 +81,7 @@ def set_up(*, where: Files = FILES, json: bool = False) -> None:
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import peopling
+    from lineshaft.cli.files.security import peopling
 
     peopling.set_up(peopling.Place(where.config, where.data), as_json=json)
 
@@ -98,7 +98,7 @@ def disable_account(name: str, *, where: Files = FILES) -> None:
         The account.
 
     """
-    from lineshaft.cli.files import peopling
+    from lineshaft.cli.files.security import peopling
 
     peopling.disable(peopling.Place(where.config, where.data), name, disabled=True)
 
@@ -115,7 +115,7 @@ def enable_account(name: str, *, where: Files = FILES) -> None:
         The account.
 
     """
-    from lineshaft.cli.files import peopling
+    from lineshaft.cli.files.security import peopling
 
     peopling.disable(peopling.Place(where.config, where.data), name, disabled=False)
 
@@ -132,7 +132,7 @@ def remove_account(name: str, *, where: Files = FILES) -> None:
         The account.
 
     """
-    from lineshaft.cli.files import peopling
+    from lineshaft.cli.files.security import peopling
 
     peopling.remove(peopling.Place(where.config, where.data), name)
 
@@ -149,7 +149,7 @@ def list_sessions(*, where: Files = FILES, json: bool = False) -> None:
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import peopling
+    from lineshaft.cli.files.security import peopling
 
     peopling.sessions(peopling.Place(where.config, where.data), as_json=json)
 
@@ -166,7 +166,7 @@ def end_sessions(what: str, *, where: Files = FILES) -> None:
         An account, or the begin of the id of a session or token.
 
     """
-    from lineshaft.cli.files import peopling
+    from lineshaft.cli.files.security import peopling
 
     peopling.end(peopling.Place(where.config, where.data), what)
 
@@ -202,7 +202,7 @@ def make_token(
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import peopling
+    from lineshaft.cli.files.security import peopling
 
     peopling.token(
         peopling.Place(where.config, where.data),
@@ -225,6 +225,6 @@ def list_tokens(*, where: Files = FILES, json: bool = False) -> None:
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import peopling
+    from lineshaft.cli.files.security import peopling
 
     peopling.tokens(peopling.Place(where.config, where.data), as_json=json)

@@ -39,7 +39,7 @@ def verify_log(
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import auditing
+    from lineshaft.cli.files.security import auditing
 
     return auditing.check(where.data, key, against or (), proof=proof, as_json=json)
 
@@ -78,7 +78,7 @@ def show_log(
         Print JSON for programs.
 
     """
-    from lineshaft.cli.files import auditing
+    from lineshaft.cli.files.security import auditing
 
     wanted = auditing.wish(who, kind, name, result, since, limit)
     auditing.show(where.data, wanted, as_json=json)
@@ -90,7 +90,7 @@ def tell_checkpoint(*, where: Data = HERE) -> None:
 
     Example: `lineshaft audit checkpoint`
     """
-    from lineshaft.cli.files import auditing
+    from lineshaft.cli.files.security import auditing
 
     auditing.checkpoint(where.data)
 
@@ -107,7 +107,7 @@ def tell_key(*, where: Data = HERE, witness: bool = False) -> None:
         Print the key that we sign with as a witness of others.
 
     """
-    from lineshaft.cli.files import auditing
+    from lineshaft.cli.files.security import auditing
 
     auditing.tell_key(where.data, witness=witness)
 
@@ -124,6 +124,6 @@ def prove_entry(number: int, *, where: Data = HERE) -> None:
         The entry, as `lineshaft audit show` numbers it.
 
     """
-    from lineshaft.cli.files import auditing
+    from lineshaft.cli.files.security import auditing
 
     auditing.prove_entry(where.data, number)

@@ -1,0 +1,1 @@
+"""What the files of a plant say about people, rights and proofs."""

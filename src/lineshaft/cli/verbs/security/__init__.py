@@ -1,0 +1,1 @@
+"""Verbs about people, rights and proofs."""
