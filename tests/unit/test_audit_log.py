@@ -433,10 +433,15 @@ async def test_what_is_no_record_is_kept_as_such(tmp_path: Path) -> None:
         await bus.publish("audit.odd", b"\x00not json", "odd")
         await bus.publish("audit.long", msgspec.json.encode(
             AuditRecord(kind="x", who="y", text="z" * 100_000)), "long")  # fmt: skip
-        await bus.until(lambda: works._log.size == 2)
-        odd, long = reversed(await AuditClient(bus).search(Search()))
+        large = AuditRecord(kind="x", who="é" * 70_000, name="n" * 70_000)
+        await bus.publish("audit.wide", msgspec.json.encode(large), "wide")
+        await bus.until(lambda: works._log.size == 3)
+        odd, long, wide = reversed(await AuditClient(bus).search(Search()))
     assert odd.record.kind == "audit.refused"
-    assert (long.record.text, long.record.detail) == ("", {"cut": True})
+    assert long.record.text == "z" * 1000
+    assert long.record.detail["text"] == 100_000
+    assert len(str(long.record.detail["cut"])) == 64
+    assert (len(wide.record.who), wide.record.detail["name"]) == (1000, 70_000)
 
 
 def test_a_log_of_three_levels_is_consistent_at_its_edges(tmp_path: Path) -> None:

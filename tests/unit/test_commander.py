@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from lineshaft.core.bus import Answer
+from lineshaft.core.bus.audit import AuditRecord
 from lineshaft.core.command import Command, Outcome, Verdict
 from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.event import Event
@@ -76,9 +77,13 @@ class Switchboard:
 class Diary:
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.audit: list[AuditRecord] = []
 
     async def tell(self, event: Event) -> None:
         self.events.append(event)
+
+    async def tell_audit(self, record: AuditRecord) -> None:
+        self.audit.append(record)
 
 
 def command(name: str = SPEED.name, value: Value = 12.3, left_s: float = 5) -> Command:

@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from lineshaft.core.bus import Asks
+from lineshaft.core.bus.audit import AuditRecord, Result
 from lineshaft.core.command import Command, Outcome, Verdict
 from lineshaft.core.errors import LineshaftError, Refused, Unreachable
 from lineshaft.core.event import Event, Severity
@@ -31,6 +32,13 @@ _MOVES = {
 }
 
 
+_RESULTS = {
+    Verdict.CONFIRMED: Result.SUCCESS,
+    Verdict.REFUSED: Result.DENIED,
+    Verdict.UNKNOWN: Result.FAILURE,
+}
+
+
 class Connection(Protocol):
     """What the commander needs from a collector."""
 
@@ -44,6 +52,9 @@ class TellsEvents(Protocol):
 
     async def tell(self, event: Event) -> None:
         """Record an event."""
+
+    async def tell_audit(self, record: AuditRecord) -> None:
+        """Record who did what."""
 
 
 class Done:
@@ -150,6 +161,18 @@ class Commander:
                 text=f"{command.by} wrote {command.value!r} to {command.name}: "
                 f"{outcome.verdict}{reason}",
                 detail={"id": command.id, "value": command.value, "by": command.by},
+            )
+        )
+        await self._outbox.tell_audit(
+            AuditRecord(
+                kind="command.carried-out",
+                who=command.by,
+                name=command.name,
+                result=_RESULTS[outcome.verdict],
+                text=f"{command.value!r}: {outcome.verdict}{reason}",
+                origin=f"collector.{self._device}",
+                # The same command is never written down twice.
+                id=command.id,
             )
         )
 

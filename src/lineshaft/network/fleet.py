@@ -15,7 +15,7 @@ import msgspec
 from lineshaft.core.bus import Asks
 from lineshaft.core.process.tasks import bare
 from lineshaft.network.collector import Collector, Posts
-from lineshaft.network.commander import Commander, Done
+from lineshaft.network.commander import Commander, Done, TellsEvents
 from lineshaft.network.drivers import sessions_of
 from lineshaft.network.settings import DeviceConfig
 
@@ -56,13 +56,17 @@ class _Made:
     commander: Commander
 
 
+class Carries(Posts, TellsEvents, Protocol):
+    """What a fleet needs from the outbox."""
+
+
 class Fleet:
     """A service: `run` works until it is cancelled."""
 
     def __init__(
         self,
         devices: Sequence[DeviceConfig],
-        outbox: Posts,
+        outbox: Carries,
         bus: Asks,
         read: Callable[[], Sequence[DeviceConfig]],
     ) -> None:

@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from lineshaft.core.bus import Publishes
+from lineshaft.core.bus.audit import AuditRecord
 from lineshaft.core.errors import ConfigError, Refused, Unreachable
 from lineshaft.core.errors.codes import Code
 from lineshaft.core.event import Event, Severity, encode_event
@@ -118,6 +119,11 @@ class Outbox:
         subject = f"events.{event.kind}"
         number = f"{event.kind}:{event.source}:{event.time_us}"
         await self.post(Parcel(subject, encode_event(event), number, 0))
+
+    async def tell_audit(self, record: AuditRecord) -> None:
+        """Post an audit record."""
+        data = msgspec.json.encode(record)
+        await self.post(Parcel(f"audit.{record.kind}", data, record.id, 0))
 
     async def _keep(self, parcel: Parcel) -> None:
         try:

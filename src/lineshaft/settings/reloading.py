@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from lineshaft.core.bus import Asks, Publishes
+from lineshaft.core.bus.audit import AuditRecord, Result, tell_audit
 from lineshaft.core.errors import LineshaftError, Refused
 from lineshaft.core.event import Event, Severity, encode_event
 from lineshaft.core.process.children import Keeper
@@ -61,8 +62,9 @@ class Reloading:
     async def run(self) -> None:
         """Reload whenever it is asked for."""
 
-        async def answer(_: bytes) -> AsyncIterator[bytes]:
-            yield msgspec.json.encode(await self.reload())
+        async def answer(question: bytes) -> AsyncIterator[bytes]:
+            by = question.decode(errors="replace")[:100]
+            yield msgspec.json.encode(await self.reload(by))
 
         async with self._bus.answer(RELOAD, answer):
             while True:
@@ -84,8 +86,10 @@ class Reloading:
                 self.ask()
             before = now
 
-    async def reload(self) -> dict[str, Any]:  # Any: told as JSON
+    async def reload(self, by: str = "") -> dict[str, Any]:  # Any: told as JSON
         """Take in the configuration; return what was done.
+
+        `by` is who asked for it; empty: the files themselves, or a signal.
 
         `ConfigError` holds all that is wrong with it, `Refused` what cannot change
         while the plant runs; nothing has changed then.
@@ -94,9 +98,10 @@ class Reloading:
             try:
                 done = await self._reload()
             except LineshaftError as error:
-                await self._tell("configuration.refused", Severity.WARNING, str(error))
+                told = (Severity.WARNING, str(error))
+                await self._tell("configuration.refused", *told, by)
                 raise
-        await self._tell("configuration.reloaded", Severity.INFO, _sentence(done))
+        await self._tell("configuration.reloaded", Severity.INFO, _sentence(done), by)
         return done
 
     async def _reload(self) -> dict[str, Any]:
@@ -159,10 +164,20 @@ class Reloading:
         files = [self._plant.file, *lists]
         return {str(file): file.stat().st_mtime_ns for file in files if file.exists()}
 
-    async def _tell(self, kind: str, severity: Severity, text: str) -> None:
+    async def _tell(self, kind: str, severity: Severity, text: str, by: str) -> None:
         event = Event(kind=kind, source="lineshaft.toml", severity=severity, text=text)
         subject, number = f"events.{kind}", f"{kind}:{event.time_us}"
         await self._publish.publish(subject, encode_event(event), number)
+        is_done = severity is Severity.INFO
+        record = AuditRecord(
+            kind=kind,
+            who=by,
+            name="lineshaft.toml",
+            result=Result.SUCCESS if is_done else Result.FAILURE,
+            text=text,
+            origin="command line" if by else "file or signal",
+        )
+        await tell_audit(self._publish, record)
 
 
 def _has_other_points(new: Plant, old: Plant) -> bool:

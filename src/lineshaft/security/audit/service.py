@@ -1,6 +1,7 @@
 """The audit room: takes records off the bus into the log, and answers about them."""
 
 import asyncio
+import hashlib
 import logging
 import shutil
 import time
@@ -37,6 +38,8 @@ MOST_IDS = 20_000
 """Records whose ids are remembered: whoever is unsure tells one again, soon."""
 MOST_READ = 500_000
 """Entries that one search looks at."""
+MOST_LETTERS = 1_000
+_TEXTS = ("kind", "who", "name", "text", "origin", "id")
 COSIGNED_FILE = "checkpoint.cosigned"
 Post = Callable[[str, bytes], tuple[int, bytes]]
 """Sends bytes to an address; returns the status (RFC 9110) and the answer."""
@@ -119,11 +122,7 @@ class AuditRoom:
             if record.id in self._ids:
                 continue
             self._remember(record.id)
-            entry = msgspec.json.encode(Entry(stream, message.sequence, record))
-            if len(entry) > LONGEST_ENTRY:
-                record = msgspec.structs.replace(record, text="", detail={"cut": True})
-                entry = msgspec.json.encode(Entry(stream, message.sequence, record))
-            yield entry
+            yield entry_of(stream, message.sequence, record)
 
     async def _write(self, entries: list[bytes]) -> bool:
         """Write entries; False, and why in the health, if the disk does not take it."""
@@ -256,6 +255,20 @@ class AuditRoom:
         if free < most / 10:
             return f"the disk of the audit log has {free >> 20} MiB left"
         return ""
+
+
+def entry_of(stream: str, sequence: int, record: AuditRecord) -> bytes:
+    """Return an entry of the log; of texts that are too long it has the begin."""
+    entry = msgspec.json.encode(Entry(stream, sequence, record))
+    if len(entry) <= LONGEST_ENTRY:
+        return entry
+    texts = {key: getattr(record, key) for key in _TEXTS}
+    cut = {key: text[:MOST_LETTERS] for key, text in texts.items()}
+    told = {key: len(text) for key, text in texts.items() if len(text) > MOST_LETTERS}
+    whole = hashlib.sha256(entry).hexdigest()
+    detail: dict[str, str | int | float | bool | None] = {"cut": whole, **told}
+    short = msgspec.structs.replace(record, **cut, detail=detail)
+    return msgspec.json.encode(Entry(stream, sequence, short))
 
 
 def search(home: Path, size: int, wanted: Search) -> Iterator[Numbered]:

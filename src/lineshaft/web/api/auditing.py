@@ -33,10 +33,16 @@ class AuditSearch(msgspec.Struct, frozen=True):
 
 
 async def provide_audit_search(
-    who: Annotated[str, QueryParameter(description="The subject.")] = "",
-    kind: Annotated[str, QueryParameter(description="Like `login.*`.")] = "",
-    name: Annotated[str, QueryParameter(description="What it was done to.")] = "",
-    result: Annotated[str, QueryParameter(description="Such as `denied`.")] = "",
+    who: Annotated[str, QueryParameter(max_length=200, description="Who did it.")] = "",
+    kind: Annotated[
+        str, QueryParameter(max_length=200, description="Like `login.*`.")
+    ] = "",
+    name: Annotated[
+        str, QueryParameter(max_length=200, description="What it was done to.")
+    ] = "",
+    result: Annotated[
+        str, QueryParameter(max_length=20, description="Such as `denied`.")
+    ] = "",
 ) -> AuditSearch:
     """Return what the query of an auditor says."""
     return AuditSearch(who, kind, name, result)
