@@ -1,7 +1,7 @@
 # make demo     a working plant on this machine
 # make test     every test that can run here
 # make check    the gates: format, lint, types, layers, generated files
-# make bench    what is fast, measured (ONLY=plant)
+# make bench    what is fast, measured (ONLY=plant, ONLY=security)
 # make release  wheel, sources, SBOM, sums, signed (LINESHAFT_RELEASE_KEY=file)
 # make torture  a plant whose processes are killed (KILLS=200 SEED=1 REPORT=file)
 
