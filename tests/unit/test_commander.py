@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from lineshaft.core.bus import Answer
-from lineshaft.core.bus.audit import AuditRecord
+from lineshaft.core.bus.audit import AuditRecord, Result
 from lineshaft.core.command import Command, Outcome, Verdict
 from lineshaft.core.errors import Refused, Unreachable
 from lineshaft.core.event import Event
@@ -92,9 +92,12 @@ def command(name: str = SPEED.name, value: Value = 12.3, left_s: float = 5) -> C
 
 
 async def send(
-    device: Device | None, *commands: Command, done: Done | None = None
+    device: Device | None,
+    *commands: Command,
+    done: Done | None = None,
+    diary: Diary | None = None,
 ) -> tuple[list[Outcome], list[Event]]:
-    board, diary = Switchboard(), Diary()
+    board, diary = Switchboard(), diary or Diary()
     done = done or Done()
     commander = Commander("saw", [Connection(device)], board, diary, done)
     outcomes: list[Outcome] = []
@@ -106,6 +109,18 @@ async def send(
                 outcomes.append(msgspec.json.decode(part, type=Outcome))  # noqa: PERF401
         task.cancel()
     return outcomes, diary.events
+
+
+async def test_who_commanded_what_is_written_down_once() -> None:
+    diary, done = Diary(), Done()
+    await send(None, command(), command(), done=done, diary=diary)
+    [record] = diary.audit
+    assert (record.kind, record.who, record.name) == (
+        "command.carried-out", "eva", SPEED.name,
+    )  # fmt: skip
+    assert record.result is Result.DENIED
+    assert "not connected" in record.text
+    assert record.id == "c1"
 
 
 async def test_a_write_reaches_the_device_unscaled_and_is_recorded() -> None:
