@@ -48,7 +48,7 @@ from lineshaft.settings import Plant
 from lineshaft.settings.reloading import Reloading
 from lineshaft.settings.rights import accept_first, give_rights, set_up_link, sign_on_of
 from lineshaft.settings.running import announce, bus_of, hold
-from lineshaft.settings.secure import CertificateWatch, secure_web
+from lineshaft.settings.secure import CertificateWatch, secure_mqtt, secure_web
 
 if TYPE_CHECKING:
     from lineshaft.core.bus.trail import Trail
@@ -433,7 +433,8 @@ async def _bus(plant: Plant, rolls: Sequence[Roll]) -> AsyncIterator[Reached]:
     if bus.url:
         yield _Cluster(bus.url)
         return
-    wanted = Listeners(bus.port, bus.mqtt_port)
+    secured = secure_mqtt(plant) if bus.mqtt_tls else None
+    wanted = Listeners(bus.port, bus.mqtt_port, secured=secured)
     async with serve(
         plant.data / "bus",
         wanted,

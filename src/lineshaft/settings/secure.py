@@ -1,11 +1,24 @@
 """What the settings mean for HTTPS: which certificate, and when it is another one."""
 
 import asyncio
+from functools import partial
 
+from lineshaft.core.bus.machines import Machine, Secured, device, listener
 from lineshaft.core.errors import ConfigError, Unreachable
-from lineshaft.security.identity.keys import read_certificates
+from lineshaft.security.access.document import Document
+from lineshaft.security.access.enforced import now_us
+from lineshaft.security.access.policy import Policy
+from lineshaft.security.access.roles import Action
+from lineshaft.security.identity.authority import CERTIFICATE
+from lineshaft.security.identity.keys import (
+    now,
+    read_certificates,
+    write_certificates,
+)
+from lineshaft.security.identity.register import State, open_register
 from lineshaft.security.identity.service import is_due_file, node_files
 from lineshaft.settings import Plant
+from lineshaft.settings.policy import accepted
 from lineshaft.settings.rights import open_authority
 from lineshaft.web.server import Secure
 
@@ -25,6 +38,60 @@ def secure_web(plant: Plant) -> Secure:
     with open_authority(plant) as authority:
         home = plant.data / "authority"
         return Secure(*node_files(home, authority, plant.settings.identity), names[0])
+
+
+def secure_mqtt(plant: Plant) -> Secured:
+    """Return how machines come in over MQTT: each as whom its certificate names."""
+    home, identity = plant.data / "authority", plant.settings.identity
+    roots = home / "mqtt-roots.pem"
+    with open_authority(plant) as authority:
+        files = node_files(home, authority, identity)
+        write_certificates(roots, authority.certificate, *authority.trusted)
+    machines = partial(machines_of, plant)
+    return Secured(plant.settings.bus.mqtt_host, *files, roots, machines)
+
+
+def machines_of(plant: Plant) -> list[Machine]:
+    """Return who may come in over MQTT now: every certificate that counts."""
+    _, document = accepted(plant.file, plant.data)
+    moment = now()
+    with open_register(plant.data / "authority") as register:
+        issued = register.all()
+    found = []
+    for each in issued:
+        if each.state is not State.VALID or each.ends <= moment:
+            continue
+        certificate = f"{CERTIFICATE}{each.serial}"
+        if each.kind in ("device", "gateway"):
+            found.append(device(certificate, each.name, _places(document, each.name)))
+        elif each.kind in ("service", "node"):
+            found.append(listener(certificate))
+    return found
+
+
+def _places(document: Document, name: str) -> list[str]:
+    """Return the places that the policy lets a machine say something of."""
+    groups = {group for group, members in document.groups.items() if name in members}
+    patterns = [
+        pattern
+        for grant in document.grant
+        if {name, *groups} & set(grant.who) and Action.PUBLISH in grant.actions
+        for pattern in grant.on
+    ]
+    # A wildcard inside a pattern has no equal in the rights of the bus.
+    plain = [pattern.removesuffix("/**").removesuffix("/*") for pattern in patterns]
+    policy, moment_us = Policy(document), now_us()
+    return sorted(
+        {
+            place
+            for place in plain
+            if "*" not in place
+            # What is denied, or does not count now, is not granted either.
+            and policy.decide(
+                name, Action.PUBLISH, f"{place}/point", moment_us
+            ).is_allowed
+        }
+    )
 
 
 class CertificateWatch:

@@ -6,10 +6,11 @@ a stream that is not its own. Machines on the MQTT side have an account of their
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lineshaft.core.bus import AUDIT, EVENTS, READINGS
+from lineshaft.core.bus.machines import Machine, users
 
 PLANT = "plant"
 """The user of whoever runs the plant: the supervisor, and the command line."""
@@ -63,7 +64,7 @@ class Accounts:
         name = user if user in self.passwords else PLANT
         return f"nats://{name}:{self.passwords[name]}@127.0.0.1:{port}"
 
-    def configuration(self) -> Iterator[str]:
+    def configuration(self, machines: Sequence[Machine] = ()) -> Iterator[str]:
         """Yield the lines of the server's configuration."""
         yield "accounts {"
         yield "  PLANT { jetstream: enabled, users: ["
@@ -79,8 +80,10 @@ class Accounts:
                 'allow_responses: {max: 10000000, expires: "10m"}}}'
             )
         yield "  ] }"
-        yield "  DEVICES { jetstream: enabled, users: [{user: device, password: "
-        yield f"    {self._quoted('device')}}}] }}"
+        yield "  DEVICES { jetstream: enabled, users: ["
+        yield f"    {{user: device, password: {self._quoted('device')}}}"
+        yield from (f"    {user}" for user in users(machines))
+        yield "  ] }"
         yield "}"
 
     def _quoted(self, user: str) -> str:

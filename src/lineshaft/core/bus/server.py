@@ -10,13 +10,16 @@ import json
 import logging
 import re
 import shutil
+import signal
 import sysconfig
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lineshaft.core.bus.accounts import PLANT, Accounts
+from lineshaft.core.bus.machines import Machine, Secured, listener_lines
 from lineshaft.core.errors import ConfigError, Unreachable
 from lineshaft.core.process import ports
 from lineshaft.core.process.children import Program, start, stop
@@ -30,6 +33,7 @@ LARGEST_MESSAGE = 8 << 20
 ENOUGH_ROOM = 64 << 20
 """Bytes that a disk that was full must have again before we count on it."""
 LOOK_FOR_ROOM_S = 2.0
+LOOK_S = 2.0
 _COMPLAINT = re.compile(r"\[(?:WRN|ERR|FTL)\].*")
 _CANNOT_WRITE = "critical write error"
 _LISTENING = re.compile(
@@ -46,6 +50,8 @@ class Listeners:
     """None: no MQTT listener."""
     accounts: Accounts | None = None
     """Whom it lets in; None: made when it starts."""
+    secured: Secured | None = None
+    """How machines come in over MQTT; None: without a certificate, on loopback."""
 
     @property
     def url(self) -> str:
@@ -83,11 +89,27 @@ async def serve(
             await asyncio.sleep(RESTART_AFTER_S)
             process, _ = await _start(home, listeners, most_bytes)
 
+    async def keep_users() -> None:
+        """Let in whoever may come now, and end the connections of others."""
+        known = _machines(wanted)
+        while wanted.secured is not None:
+            await asyncio.sleep(LOOK_S)
+            now = await asyncio.to_thread(_machines, wanted)
+            if now != known:
+                known = now
+                _write_configuration(home, configuration(home, listeners, most_bytes))
+                with suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGHUP)
+
     try:
-        async with beside(keep_running()):
+        async with beside(keep_running(), keep_users()):
             yield listeners
     finally:
         await stop(process)
+
+
+def _machines(wanted: Listeners) -> Sequence[Machine]:
+    return () if wanted.secured is None else wanted.secured.machines()
 
 
 def find_program() -> str:
@@ -116,15 +138,10 @@ def configuration(home: Path, wanted: Listeners, most_bytes: int) -> str:
         "  max_memory_store: 268435456",
         '  sync_interval: "1s"',
         "}",
-        *(wanted.accounts or Accounts()).configuration(),
+        *(wanted.accounts or Accounts()).configuration(_machines(wanted)),
     ]
     if wanted.mqtt_port is not None:
-        lines += [
-            "mqtt {",
-            f"  listen: 127.0.0.1:{wanted.mqtt_port or -1}",
-            "  no_auth_user: device",
-            "}",
-        ]
+        lines += listener_lines(wanted.mqtt_port, wanted.secured)
     return "\n".join(lines) + "\n"
 
 
@@ -164,7 +181,7 @@ async def _listeners(process: Process, wanted: Listeners) -> Listeners:
             ports_of[heard["what"]] = int(heard["port"])
         if text.endswith("Server is ready"):
             found = ports_of["client"], ports_of.get("MQTT")
-            return Listeners(*found, wanted.accounts)
+            return Listeners(*found, wanted.accounts, wanted.secured)
     await process.wait()
     raise ConfigError(f"nats-server does not start: {' | '.join(said[-3:])}")
 

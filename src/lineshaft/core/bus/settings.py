@@ -1,6 +1,10 @@
 """How the bus is set up."""
 
-from pydantic import BaseModel, Field
+from typing import Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from lineshaft.core.process.loopback import is_loopback
 
 
 class Settings(BaseModel, frozen=True, extra="forbid"):
@@ -25,9 +29,29 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         description="Port of the built-in MQTT 3.1.1 listener on loopback; 0 takes any "
         "free one. Left out, there is no such listener.",
     )
+    mqtt_tls: bool = Field(
+        default=False,
+        description="Ask machines on MQTT for a certificate of the plant's authority "
+        "(TLS 1.3): each says only what is below its own name, or what the policy "
+        "grants it to publish. Other hosts than loopback need it.",
+    )
+    mqtt_host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address that the MQTT listener is on.",
+    )
     most_gib: float = Field(
         default=8.0,
         gt=0,
         description="Most disk space, in GiB, for readings that are not yet recorded. "
         "When it is full, collectors buffer on their own disk and say so.",
     )
+
+    @model_validator(mode="after")
+    def _protected(self) -> Self:
+        if not self.mqtt_tls and not is_loopback(self.mqtt_host):
+            raise ValueError(
+                f"mqtt_host {self.mqtt_host!r} is not a loopback address, so it needs "
+                "mqtt_tls = true: anybody could say anything there"
+            )
+        return self

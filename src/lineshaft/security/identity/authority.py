@@ -41,6 +41,8 @@ _STATUS = {
     State.VALID: ocsp.OCSPCertStatus.GOOD,
     State.REVOKED: ocsp.OCSPCertStatus.REVOKED,
 }
+CERTIFICATE = "urn:lineshaft:certificate:"
+"""Before its serial number: how a certificate, rather than its owner, is called."""
 _ROOT, _ISSUING = "root", "issuing"
 
 
@@ -102,8 +104,10 @@ class Authority:
         usage = [ExtendedKeyUsageOID.CLIENT_AUTH]
         if wish.hosts:
             usage.append(ExtendedKeyUsageOID.SERVER_AUTH)
+        serial = x509.random_serial_number()
         names: list[x509.GeneralName] = [
-            x509.UniformResourceIdentifier(urn(self._plant, wish))
+            x509.UniformResourceIdentifier(urn(self._plant, wish)),
+            x509.UniformResourceIdentifier(f"{CERTIFICATE}{serial:x}"),
         ]
         names += [_general(host) for host in wish.hosts]
         public = csr.public_key()
@@ -112,7 +116,7 @@ class Authority:
             .subject_name(_name(self._plant, wish.name))
             .issuer_name(self.certificate.subject)
             .public_key(public)
-            .serial_number(x509.random_serial_number())
+            .serial_number(serial)
             .not_valid_before(begin)
             .not_valid_after(end)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)

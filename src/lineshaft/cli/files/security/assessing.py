@@ -94,12 +94,14 @@ def look(plant: Plant) -> Seen:
         open_to_others=tuple(_open_to_others(plant.data)),
         is_tls=web.tls,
         is_loopback_only=is_loopback(web.host)
+        and is_loopback(plant.settings.bus.mqtt_host)
         and (
             plant.settings.identity.port is None
             or is_loopback(plant.settings.identity.host)
         ),
         is_bus_own=plant.settings.bus.url is None,
-        has_open_mqtt=plant.settings.bus.mqtt_port is not None,
+        has_open_mqtt=plant.settings.bus.mqtt_port is not None
+        and not plant.settings.bus.mqtt_tls,
         has_open_opcua=getattr(northbound, "opcua", None) is not None,
         is_labelled=plant.settings.data is not None,
         data_keys=len(keys.keys()),
