@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lineshaft.cli.files.security import trusting
 from lineshaft.core.bus.audit import AuditRecord
 from lineshaft.core.errors import Denied, NotFound, Refused
 from lineshaft.security.identity import authority as authorities
@@ -328,3 +329,29 @@ async def test_whatever_is_asked_is_answered(
         reply = await Enrolment(ours, Settings(), tell).answer(ask)
     assert reply.status in (200, 400, 401, 404, 405, 429)
     assert b"Traceback" not in reply.body
+
+
+@needs_peers
+async def test_the_application_certificate_for_opc_ua_is_what_its_standard_asks_for(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "lineshaft.toml").write_text('[plant]\nname = "Works"\n', "utf-8")
+    place = trusting.Place(tmp_path / "lineshaft.toml", tmp_path / "data")
+    trusting.opcua(place, tmp_path / "pki", ("localhost",), as_json=True)
+    at = tmp_path / "pki"
+    for name in ("root", "issuing"):
+        file = f"issuers/certs/{name}.der"
+        made = ("openssl", "x509", "-inform", "DER", "-in", file, "-out", f"{name}.pem")
+        assert (await run(*made, at=at))[0] == 0
+    verify = ("openssl", "verify", "-CAfile", "root.pem", "-untrusted", "issuing.pem")
+    said = await run(*verify, "-x509_strict", "lineshaft.pem", at=at)
+    assert said == (0, b"lineshaft.pem: OK\n")
+    shown = ("openssl", "x509", "-in", "lineshaft.pem", "-noout", "-text")
+    text = (await run(*shown, at=at))[1].decode()
+    assert "Public-Key: (3072 bit)" in text
+    assert "Key Encipherment, Data Encipherment" in text
+    # Peers compare the first URI with the application URI that we tell.
+    names = text.partition("Subject Alternative Name")[2]
+    assert names.partition("URI:")[2].startswith("urn:lineshaft:Works:app:lineshaft")
+    assert (at / "lineshaft.key").stat().st_mode & 0o777 == 0o600
+    assert (at / "issuers" / "crl" / "issuing.crl").exists()

@@ -166,7 +166,11 @@ class WebPlant:
         self.caller_uid: int | None = os.getuid()
         """Whose program asks, as the kernel would tell it."""
         self.policy = (0, Document())
-        self._files = [sqlite3.connect(":memory:", isolation_level=None) for _ in "ab"]
+        # They are closed by whichever thread collects the garbage.
+        self._files = [
+            sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            for _ in "ab"
+        ]
         for file in self._files:
             weakref.finalize(self, file.close)
         self.people = People(

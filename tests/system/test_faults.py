@@ -53,8 +53,9 @@ def columns(turn: int) -> Columns:
 class Road:
     """From a collector to the bus, with an outbox that is started again on the way."""
 
-    def __init__(self, proxy: FaultProxy, file: Path) -> None:
-        self.proxy = proxy
+    def __init__(self, proxy: FaultProxy, file: Path, listeners: Listeners) -> None:
+        assert listeners.accounts
+        self.proxy, self._accounts = proxy, listeners.accounts
         self._file = file
         self._framer = Framer("saw", POINTS)
 
@@ -65,7 +66,7 @@ class Road:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Outbox]:
-        url = f"nats://127.0.0.1:{self.proxy.port}"
+        url = self._accounts.url(self.proxy.port, "collector")
         async with (
             open_bus(url, patience_s=0) as bus,
             open_outbox(bus, self._file, 1 << 30) as outbox,
@@ -100,7 +101,7 @@ async def test_a_link_cut_for_an_hour_and_healed_loses_doubles_and_swaps_nothing
     )
     async with running as listeners, open_bus(listeners.url):
         async with FaultProxy("127.0.0.1", listeners.port, seed=3) as proxy:
-            road = Road(proxy, tmp_path / "outbox.sqlite")
+            road = Road(proxy, tmp_path / "outbox.sqlite", listeners)
             async with road.opened() as outbox:
                 await road.post(outbox, range(CUT))
                 await road.cut()

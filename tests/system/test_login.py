@@ -198,6 +198,7 @@ def test_nobody_gets_in_without_a_login_and_it_is_all_written_down(
     assert ask(plant, "/points")[0] == 401
     wrong = {"name": "maria", "password": "wrong"}
     assert ask(plant, "/session", wrong)[0] in (401, 429)
+    lineshaft(plant, "people", "add", "nils")
     lineshaft(plant, "trust", "invite", "press-7")
     deadline = time.monotonic() + 60
     kinds: set[str] = set()

@@ -135,7 +135,9 @@ _ENDS = _Provider("https://id.example", "a", "b", "c")
 
 @functools.cache
 def _accounts() -> Store:
-    return Store(sqlite3.connect(":memory:", isolation_level=None))
+    return Store(
+        sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    )
 
 
 DECODERS: dict[str, Decoder] = {

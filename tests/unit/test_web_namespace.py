@@ -120,7 +120,8 @@ def test_a_bad_parameter_and_a_bad_setting_have_each_their_status() -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.1", "plant", "", "::"])
-def test_only_loopback_can_be_served(host: str) -> None:
-    with pytest.raises(ValueError, match="SSH tunnel"):
+def test_only_loopback_can_be_served_without_tls(host: str) -> None:
+    with pytest.raises(ValueError, match=r"needs tls = true|at least 1 character"):
         Settings(host=host)
     assert Settings(host="::1").host == "::1"
+    assert not host or Settings(host=host, tls=True).tls

@@ -54,8 +54,11 @@ def secure_mqtt(plant: Plant) -> Secured:
 def machines_of(plant: Plant) -> list[Machine]:
     """Return who may come in over MQTT now: every certificate that counts."""
     _, document = accepted(plant.file, plant.data)
-    moment = now()
-    with open_register(plant.data / "authority") as register:
+    moment, home = now(), plant.data / "authority"
+    if is_due_file(home / "node.pem"):
+        with open_authority(plant) as authority:
+            node_files(home, authority, plant.settings.identity)
+    with open_register(home) as register:
         issued = register.all()
     found = []
     for each in issued:

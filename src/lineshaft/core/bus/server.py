@@ -91,10 +91,10 @@ async def serve(
 
     async def keep_users() -> None:
         """Let in whoever may come now, and end the connections of others."""
-        known = _machines(wanted)
+        known = _who_and_with_what(wanted)
         while wanted.secured is not None:
             await asyncio.sleep(LOOK_S)
-            now = await asyncio.to_thread(_machines, wanted)
+            now = await asyncio.to_thread(_who_and_with_what, wanted)
             if now != known:
                 known = now
                 _write_configuration(home, configuration(home, listeners, most_bytes))
@@ -106,6 +106,13 @@ async def serve(
             yield listeners
     finally:
         await stop(process)
+
+
+def _who_and_with_what(wanted: Listeners) -> tuple[Sequence[Machine], int]:
+    """Return who may come in over MQTT, and of when our own certificate is."""
+    machines = _machines(wanted)
+    own = wanted.secured.certificate.stat().st_mtime_ns if wanted.secured else 0
+    return machines, own
 
 
 def _machines(wanted: Listeners) -> Sequence[Machine]:

@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from lineshaft.core.errors import Refused
 from lineshaft.security.identity.keys import (
     HASHES,
+    AnyKey,
     Key,
     new_key,
     now,
@@ -55,6 +56,8 @@ class Wish(msgspec.Struct, frozen=True):
     hosts: tuple[str, ...] = ()
     """Names and addresses that it listens on."""
     days: int = 365
+    application: str = ""
+    """The application URI, if it is for OPC UA (IEC 62541-6, 6.2.2)."""
 
 
 class Authority:
@@ -109,6 +112,10 @@ class Authority:
             x509.UniformResourceIdentifier(urn(self._plant, wish)),
             x509.UniformResourceIdentifier(f"{CERTIFICATE}{serial:x}"),
         ]
+        if wish.application:
+            # Peers look at the first URI only.
+            names.insert(0, x509.UniformResourceIdentifier(wish.application))
+            usage = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
         names += [_general(host) for host in wish.hosts]
         public = csr.public_key()
         made = (
@@ -123,7 +130,7 @@ class Authority:
             .add_extension(
                 x509.BasicConstraints(ca=False, path_length=None), critical=True
             )
-            .add_extension(_usage(is_authority=False), critical=True)
+            .add_extension(_usage_of(wish), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usage), critical=False)
             .add_extension(
                 x509.SubjectKeyIdentifier.from_public_key(public), critical=False
@@ -206,7 +213,7 @@ def check_request(csr: x509.CertificateSigningRequest) -> None:
         raise Refused("the request is not signed by the key that it is for")
 
 
-def request_for(name: str, key: Key) -> x509.CertificateSigningRequest:
+def request_for(name: str, key: AnyKey) -> x509.CertificateSigningRequest:
     """Return a request for a certificate of a key."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
@@ -274,6 +281,23 @@ def _authority(
     if root is not None:
         builder = builder.add_extension(_authority_id(root), critical=False)
     return builder.sign(signer, hashes.SHA256())
+
+
+def _usage_of(wish: Wish) -> x509.KeyUsage:
+    """Return what a key is for; OPC UA encrypts with it as well."""
+    if not wish.application:
+        return _usage(is_authority=False)
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=True,
+        key_encipherment=True,
+        data_encipherment=True,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _usage(*, is_authority: bool) -> x509.KeyUsage:

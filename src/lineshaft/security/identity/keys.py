@@ -7,18 +7,39 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from lineshaft.core.errors import Refused
 
+__all__ = [
+    "AnyKey",
+    "Encoding",
+    "Key",
+    "fingerprint",
+    "new_key",
+    "new_rsa_key",
+    "now",
+    "read_certificates",
+    "read_key",
+    "weakness_of",
+    "write_certificates",
+    "write_key",
+]
 CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 SMALLEST_RSA = 3072
 HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 Key = ec.EllipticCurvePrivateKey
+AnyKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 def new_key() -> Key:
     """Return a new key: EC on P-256."""
     return ec.generate_private_key(ec.SECP256R1())
+
+
+def new_rsa_key() -> rsa.RSAPrivateKey:
+    """Return a new RSA key of 3072 bits, for peers that know no curves."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=SMALLEST_RSA)
 
 
 def weakness_of(key: object) -> str:
@@ -34,7 +55,7 @@ def weakness_of(key: object) -> str:
     return f"a key of the kind {type(key).__name__} is not taken"
 
 
-def write_key(file: Path, key: Key, passphrase: str = "") -> None:
+def write_key(file: Path, key: AnyKey, passphrase: str = "") -> None:
     """Write a key for us alone: nobody else can read it at any moment.
 
     `Refused` if there is a file already.

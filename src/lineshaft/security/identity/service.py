@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import time
 from datetime import datetime, timedelta
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import msgspec
@@ -125,7 +126,16 @@ def node_files(
     """Return our own certificates and key; made or renewed if it is time.
 
     They are renewed after two thirds of their life, or when the names have changed.
+    Several rooms may look after them: one at a time does.
     """
+    with (home / "node.lock").open("a") as lock:
+        flock(lock, LOCK_EX)
+        return _node_files(home, authority, settings)
+
+
+def _node_files(
+    home: Path, authority: Authority, settings: Settings
+) -> tuple[Path, Path]:
     chain, key_file = home / "node.pem", home / "node.key"
     if chain.exists() and key_file.exists():
         known = home / "node.names"

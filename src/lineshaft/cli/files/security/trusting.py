@@ -11,7 +11,14 @@ from lineshaft.core.bus.audit import AuditRecord
 from lineshaft.core.bus.trail import keep
 from lineshaft.core.errors import ConfigError
 from lineshaft.security.identity import authority, client
-from lineshaft.security.identity.keys import fingerprint, now
+from lineshaft.security.identity.keys import (
+    Encoding,
+    fingerprint,
+    new_rsa_key,
+    now,
+    write_certificates,
+    write_key,
+)
 from lineshaft.security.identity.register import Invited
 from lineshaft.security.identity.tls import pem
 from lineshaft.settings import Plant
@@ -166,6 +173,45 @@ def rekey(place: Place, *, as_json: bool) -> None:
     screen.complain(
         "start the plant anew; machines fetch the new root when they renew, and what "
         "the old one issued counts until then. Was its key stolen, then revoke all"
+    )
+
+
+def opcua(place: Place, folder: Path, hosts: Sequence[str], *, as_json: bool) -> None:
+    """Write our application certificate for OPC UA, and what servers must trust."""
+    plant = place.load()
+    key = new_rsa_key()
+    files = {
+        "certificate": folder / "lineshaft.pem",
+        "private_key": folder / "lineshaft.key",
+        "issuers": folder / "issuers",
+    }
+    if files["private_key"].exists():
+        raise ConfigError(f"there is {files['private_key']} already; move it away")
+    with open_authority(plant) as ours:
+        name, days = "lineshaft", plant.settings.identity.device_days
+        uri = authority.urn(plant.name, authority.Wish(name, "app"))
+        wish = authority.Wish(name, "app", tuple(hosts), days, uri)
+        made = ours.issue(authority.request_for(name, key), wish)
+        write_key(files["private_key"], key)
+        write_certificates(files["certificate"], made)
+        (files["issuers"] / "certs").mkdir(parents=True, exist_ok=True)
+        (files["issuers"] / "crl").mkdir(exist_ok=True)
+        for number, each in enumerate(ours.chain):
+            file = files["issuers"] / "certs" / f"{('issuing', 'root')[number]}.der"
+            file.write_bytes(each.public_bytes(Encoding.DER))
+        (files["issuers"] / "crl" / "issuing.crl").write_bytes(ours.revoked())
+    place.record("identity.issued", f"app {name}", uri)
+    if as_json:
+        told = {key_: str(file) for key_, file in files.items()}
+        screen.write_json(told | {"application_uri": uri})
+        return
+    screen.say(
+        f'certificate = "{files["certificate"]}"\n'
+        f'private_key = "{files["private_key"]}"'
+    )
+    screen.complain(
+        f"the application is {uri}; give {files['issuers']} to the servers that shall "
+        "trust it"
     )
 
 

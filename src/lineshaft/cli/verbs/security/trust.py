@@ -154,6 +154,34 @@ def take_root_out(file: Path, *, where: Files = FILES) -> None:
     trusting.take_root_out(trusting.Place(where.config, where.data), file)
 
 
+@trust.command(name="opcua")
+def write_for_opcua(
+    folder: Path,
+    *,
+    host: list[str] | None = None,
+    where: Files = FILES,
+    json: bool = False,
+) -> None:
+    """Write our application certificate for OPC UA, and what servers must trust.
+
+    Example: `lineshaft trust opcua pki`
+
+    Parameters
+    ----------
+    folder
+        Where to write them; name the files in the settings of the device.
+    host
+        A name or address of this machine; repeatable.
+    json
+        Print JSON for programs.
+
+    """
+    from lineshaft.cli.files.security import trusting
+
+    place = trusting.Place(where.config, where.data)
+    trusting.opcua(place, folder, host or (), as_json=json)
+
+
 @trust.command(name="rekey")
 def make_anew(*, where: Files = FILES, json: bool = False) -> None:
     """Make a new authority in place of a lost or stolen one.
