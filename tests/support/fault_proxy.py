@@ -160,9 +160,12 @@ class FaultProxy:
             self._pairs.discard(pair)
             for carrying in pair.tasks:
                 carrying.cancel()
+            # Both at once: whoever cancels us while we wait leaves none open.
+            client.close()
+            server.close()
             await asyncio.gather(*pair.tasks, return_exceptions=True)
-            await _close(client)
-            await _close(server)
+            await _closed(client)
+            await _closed(server)
 
     async def _carry(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter
@@ -208,8 +211,7 @@ class FaultProxy:
         return share > 0 and self._random.random() < share
 
 
-async def _close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
+async def _closed(writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):
         await writer.wait_closed()
 
