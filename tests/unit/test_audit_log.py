@@ -155,6 +155,13 @@ def test_tiles_lie_where_the_standard_says() -> None:
     assert unpack(pack([b"", b"abc"])) == [b"", b"abc"]
 
 
+def test_a_log_without_entries_holds_and_says_so(tmp_path: Path) -> None:
+    with open_log(tmp_path, NAME) as reopen:
+        assert reopen().size == 0
+    verdict = verify(tmp_path)
+    assert (verdict.holds, verdict.size) == (True, 0)
+
+
 def test_any_changed_missing_or_swapped_byte_is_found_and_named(tmp_path: Path) -> None:
     with filled(tmp_path, 600):
         pass

@@ -46,6 +46,9 @@ class Log:
         if file.exists():
             note = file.read_text("utf-8")
             self.checkpoint = read_checkpoint(note, Verifier(signer.verifier))
+        else:
+            # An empty log can be verified, too.
+            self._write_checkpoint(signer.sign(self.checkpoint))
         self._growing = Growing(Tiles(home, self.checkpoint.size))
         if (
             self.checkpoint.size
