@@ -6,8 +6,7 @@ cannot use one approval twice (IEC 62443-3-3 SR 2.1 RE 4, dual approval).
 
 import sqlite3
 import uuid
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from lineshaft.core.reading import iso
 from lineshaft.security.access.policy import Decision, Outcome, Policy
 from lineshaft.security.access.roles import Action
 from lineshaft.security.access.why import why
+from lineshaft.security.kept import changing, open_database
 
 
 class State(StrEnum):
@@ -82,14 +82,14 @@ class Requests:
         request = Request(
             uuid.uuid4().hex, *deed, what, rule.name, asked_us=now_us, until_us=until_us
         )
-        with self._changing() as cursor:
+        with changing(self._connection) as kept:
             row = msgspec.structs.astuple(request)
-            cursor.execute("INSERT INTO requests VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)
+            kept.execute("INSERT INTO requests VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)
         return request
 
     def get(self, number: str) -> Request:
         """Return a request by its id; `NotFound` if there is none."""
-        return _one(self._connection.cursor(), number)
+        return _one(self._connection, number)
 
     def open(self, now_us: int) -> list[Request]:
         """Return what waits for a second person, the oldest first."""
@@ -124,8 +124,8 @@ class Requests:
         for anything else, was not given, is over or used; `Denied` if the policy has
         changed so that it would not be given now.
         """
-        with self._changing() as cursor:
-            request = _one(cursor, number)
+        with changing(self._connection) as kept:
+            request = _one(kept, number)
             approved = (request.subject, request.action, request.name, request.what)
             if approved != wish:
                 raise Refused(f"request {number} is about something else")
@@ -134,15 +134,15 @@ class Requests:
             _approvable(policy, decision, now_us)
             _named(policy, request, request.decided_by, now_us)
             done = msgspec.structs.replace(request, state=State.DONE)
-            _update(cursor, done)
+            _update(kept, done)
         return done
 
     def _settle(
         self, policy: Policy, number: str, said: tuple[str, State], now_us: int
     ) -> Request:
         by, state = said
-        with self._changing() as cursor:
-            request = _one(cursor, number)
+        with changing(self._connection) as kept:
+            request = _one(kept, number)
             _named(policy, request, by, now_us)
             _still(request, State.OPEN, now_us)
             decision = policy.decide(
@@ -152,38 +152,18 @@ class Requests:
             settled = msgspec.structs.replace(
                 request, state=state, decided_by=by, decided_us=now_us
             )
-            _update(cursor, settled)
+            _update(kept, settled)
         return settled
 
-    @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Cursor]:
-        """Let nobody else change a request while the block is open."""
-        cursor = self._connection.cursor()
-        cursor.execute("BEGIN IMMEDIATE")
-        try:
-            yield cursor
-            cursor.execute("COMMIT")
-        finally:
-            if self._connection.in_transaction:
-                cursor.execute("ROLLBACK")
 
-
-@contextmanager
-def open_requests(file: Path) -> Iterator[Requests]:
+def open_requests(file: Path) -> AbstractContextManager[Requests]:
     """Open the requests of a plant; the file is made if it is not there."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file.touch(mode=0o600)
-    with closing(sqlite3.connect(file, isolation_level=None, timeout=10)) as connection:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            requests = Requests(connection)
-        except sqlite3.DatabaseError as error:
-            raise Refused(
-                f"{file} cannot be used ({error}); restore it from a back-up, or move "
-                "it away: then every open request must be asked again"
-            ) from error
-        yield requests
+    return open_database(
+        file,
+        Requests,
+        "restore it from a back-up, or move it away: then every open request must be "
+        "asked again",
+    )
 
 
 def _named(policy: Policy, request: Request, by: str, now_us: int) -> None:
@@ -213,8 +193,8 @@ def _approvable(policy: Policy, decision: Decision, now_us: int) -> None:
         raise Denied(why(policy, decision, now_us).sentence)
 
 
-def _one(cursor: sqlite3.Cursor, number: str) -> Request:
-    row = cursor.execute("SELECT * FROM requests WHERE id = ?", (number,)).fetchone()
+def _one(kept: sqlite3.Connection, number: str) -> Request:
+    row = kept.execute("SELECT * FROM requests WHERE id = ?", (number,)).fetchone()
     if row is None:
         raise NotFound(f"there is no request {number}")
     return _made(row)
@@ -224,8 +204,8 @@ def _made(row: tuple[object, ...]) -> Request:
     return msgspec.convert(dict(zip(_COLUMNS, row, strict=True)), Request)
 
 
-def _update(cursor: sqlite3.Cursor, request: Request) -> None:
-    cursor.execute(
+def _update(kept: sqlite3.Connection, request: Request) -> None:
+    kept.execute(
         "UPDATE requests SET state = ?, decided_by = ?, decided_us = ? WHERE id = ?",
         (request.state, request.decided_by, request.decided_us, request.id),
     )

@@ -27,10 +27,10 @@ from lineshaft.security.audit.tiles import (
     WIDTH,
     Growing,
     Tiles,
-    sync_folder,
     tile_path,
     write_all,
 )
+from lineshaft.security.kept import sync_folder
 
 CHECKPOINT, KEY, PUBLIC_KEY, LOCK = "checkpoint", "key", "key.pub", "lock"
 

@@ -1,7 +1,6 @@
 """Checkpoints: the size and root of a log, signed (C2SP checkpoint and signed-note)."""
 
 import hashlib
-import os
 from base64 import b64decode, b64encode
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from lineshaft.core.errors import Refused
+from lineshaft.security.kept import create_private
 
 PLAIN, COSIGNED = 1, 4
 """Kinds of signature: of a log, and of a witness with the time (C2SP signed-note)."""
@@ -104,12 +104,7 @@ def open_key(file: Path) -> Ed25519PrivateKey:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(number, "wb") as new:
-            new.write(data)
-            new.flush()
-            os.fsync(number)
+        create_private(file, data)
         return key
     try:
         found = serialization.load_pem_private_key(file.read_bytes(), None)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lineshaft.core.errors import Refused
 from lineshaft.security.audit.merkle import SIZE, leaf_hash, node_hash
+from lineshaft.security.kept import sync_folder
 
 WIDTH, HEIGHT = 256, 8
 ENTRIES = "entries"
@@ -193,15 +194,6 @@ def write_all(home: Path, files: dict[str, bytes]) -> None:
         folders.add(file.parent)
     for folder in folders:
         sync_folder(folder)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on disk when this returns."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def paths_of(tiles: Tiles) -> Iterator[str]:

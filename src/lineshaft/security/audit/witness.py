@@ -4,7 +4,6 @@ Whoever changes a log afterwards would have to show the witness another history,
 says so (C2SP tlog-witness).
 """
 
-import os
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from lineshaft.security.audit.notes import (
     open_key,
     read_checkpoint,
 )
+from lineshaft.security.kept import write_private
 
 LARGEST = 1 << 16
 MOST_STEPS = 63
@@ -86,13 +86,7 @@ class Witness:
         return read_checkpoint(file.read_text("utf-8") + "\n\n", None)
 
     def _keep(self, checkpoint: Checkpoint) -> None:
-        file = self._file(checkpoint.origin)
-        new = file.with_suffix(".new")
-        with new.open("w", encoding="utf-8") as out:
-            out.write(checkpoint.text)
-            out.flush()
-            os.fsync(out.fileno())
-        new.replace(file)
+        write_private(self._file(checkpoint.origin), checkpoint.text.encode())
 
     def _file(self, origin: str) -> Path:
         return self._home / f"{sha256(origin.encode()).hexdigest()}.seen"

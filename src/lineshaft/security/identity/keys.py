@@ -1,6 +1,5 @@
 """Keys and certificates in files, and which kinds of them are taken."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from lineshaft.core.errors import Refused
+from lineshaft.security.kept import create_private, write_private
 
 __all__ = [
     "AnyKey",
@@ -66,17 +66,10 @@ def write_key(file: Path, key: AnyKey, passphrase: str = "") -> None:
     data = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, kind
     )
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        create_private(file, data)
     except FileExistsError as error:
-        raise Refused(
-            f"there is a key in {file} already; move it away first"
-        ) from error
-    with os.fdopen(number, "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(number)
+        raise Refused(f"there is a key in {file} already; move it away") from error
 
 
 def read_key(file: Path, passphrase: str = "") -> Key:
@@ -101,13 +94,7 @@ def read_key(file: Path, passphrase: str = "") -> Key:
 def write_certificates(file: Path, *certificates: x509.Certificate) -> None:
     """Write certificates in PEM, so that there is never half a file."""
     data = b"".join(c.public_bytes(serialization.Encoding.PEM) for c in certificates)
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    new = file.with_suffix(".new")
-    with new.open("wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    new.replace(file)
+    write_private(file, data)
 
 
 def read_certificates(file: Path) -> list[x509.Certificate]:

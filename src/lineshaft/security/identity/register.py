@@ -5,7 +5,7 @@ import hmac
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +16,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from lineshaft.core.errors import NotFound, Refused
+from lineshaft.security.kept import changing, open_database
 
+REGISTER = "register.sqlite"
 CODE_DAYS = 7.0
 REASONS = (
     "unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded",
@@ -127,7 +129,7 @@ class Register:
         """
         if reason not in REASONS:
             raise Refused(f"{reason!r} is no reason; reasons are {', '.join(REASONS)}")
-        with self._changing():
+        with changing(self._connection):
             rows = self._connection.execute(
                 "SELECT * FROM certificates WHERE (name = ? OR serial = ?) AND "
                 "state = 'valid'",
@@ -169,7 +171,7 @@ class Register:
 
     def use(self, name: str, code: str, when: datetime) -> Invited | None:
         """Use up a code; None unless it is for this name, in time and not used yet."""
-        with self._changing():
+        with changing(self._connection):
             question = "SELECT * FROM codes WHERE digest = ? AND ends > ?"
             asked = (_digest(code), when.timestamp())
             row = self._connection.execute(question, asked).fetchone()
@@ -181,33 +183,11 @@ class Register:
             self._connection.execute(order, (_digest(code),))
         return Invited(row["name"], row["kind"], tuple(row["hosts"].split()))
 
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
 
-
-@contextmanager
-def open_register(home: Path) -> Iterator[Register]:
+def open_register(home: Path) -> AbstractContextManager[Register]:
     """Open the register of an authority; it is made, for us alone, if need be."""
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = home / "register.sqlite"
-    file.touch(mode=0o600)
-    with closing(sqlite3.connect(file, isolation_level=None, timeout=10)) as connection:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            register = Register(connection)
-        except sqlite3.DatabaseError as error:
-            raise Refused(
-                f"{file} cannot be used ({error}); restore it from a back-up"
-            ) from error
-        yield register
+    file = home / REGISTER
+    return open_database(file, Register, "restore it from a back-up")
 
 
 def _digest(code: str) -> bytes:

@@ -8,11 +8,10 @@ Secrets that people bear (sessions, tokens, codes) are kept as SHA-256 only.
 import hashlib
 import secrets
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from lineshaft.core.errors import Refused
+from lineshaft.security.kept import changing, open_database
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS accounts (
@@ -82,35 +81,18 @@ class Store:
         """Change rows, at once or not at all; return how many."""
         return self._connection.execute(order, values).rowcount
 
-    @contextmanager
-    def changing(self) -> Iterator[None]:
+    def changing(self) -> AbstractContextManager[sqlite3.Connection]:
         """Do several changes as one; nobody else changes anything meanwhile."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+        return changing(self._connection)
 
 
-@contextmanager
-def open_store(file: Path) -> Iterator[Store]:
+def open_store(file: Path) -> AbstractContextManager[Store]:
     """Open the file of accounts; it is made, for us alone, if it is not there.
 
     `Refused` if it is there and damaged.
     """
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file.touch(mode=0o600)
-    with closing(sqlite3.connect(file, isolation_level=None, timeout=10)) as connection:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA secure_delete = ON")
-            store = Store(connection)
-        except sqlite3.DatabaseError as error:
-            raise Refused(
-                f"{file} cannot be used ({error}); restore it from a back-up, or move "
-                "it away: then accounts must be made anew"
-            ) from error
-        yield store
+    return open_database(
+        file,
+        Store,
+        "restore it from a back-up, or move it away: then accounts must be made anew",
+    )

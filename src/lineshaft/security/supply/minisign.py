@@ -8,7 +8,6 @@ section "signature format".
 import base64
 import binascii
 import hashlib
-import os
 from pathlib import Path
 
 import msgspec
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from lineshaft.core.errors import ConfigError, Denied, Refused
+from lineshaft.security.kept import create_private
 
 _PURE, _HASHED = b"Ed", b"ED"
 _ID, _KEY, _SIGNATURE = 8, 32, 64
@@ -78,11 +78,9 @@ def make_key(file: Path) -> SigningKey:
         serialization.NoEncryption(),
     )
     try:
-        made = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        create_private(file, pem)
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}; name another file") from error
-    with os.fdopen(made, "wb") as out:
-        out.write(pem)
     return SigningKey(key)
 
 

@@ -19,9 +19,8 @@ from lineshaft.security.data.keys.ring import (
     DataKey,
     Ring,
     SealedFile,
-    sync_folder,
-    write_private,
 )
+from lineshaft.security.kept import sync_folder, write_private
 
 LIMITS = (
     "Copies of the key folder that were made elsewhere, and data that were never "

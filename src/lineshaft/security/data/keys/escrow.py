@@ -13,8 +13,9 @@ import msgspec
 from lineshaft.core.errors import ConfigError, Denied, NotFound
 from lineshaft.core.message import read_json
 from lineshaft.security.data.keys.envelope import seal, unseal
-from lineshaft.security.data.keys.ring import PASSPHRASE, write_private
+from lineshaft.security.data.keys.ring import PASSPHRASE
 from lineshaft.security.data.keys.suites import key_of_passphrase, unwrap, wrap
+from lineshaft.security.kept import write_private
 
 FOLDER = "keys"
 _SALT = 16

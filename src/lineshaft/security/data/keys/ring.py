@@ -31,6 +31,7 @@ from lineshaft.security.data.keys.suites import (
     unwrap,
     wrap,
 )
+from lineshaft.security.kept import write_private
 
 FOLDER = "keys"
 PASSPHRASE = "LINESHAFT_KEY_PASSPHRASE"  # noqa: S105  its name
@@ -222,25 +223,3 @@ class Ring:
             return unwrap(outer, kept, master.id.encode())
         except Denied as error:
             raise Denied(f"{PASSPHRASE} is not that of {self.home}") from error
-
-
-def write_private(file: Path, data: bytes) -> None:
-    """Write a file for nobody but its owner; what was there stays until it is done."""
-    fresh = file.with_name(f"{file.name}.new")
-    fresh.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(fresh, flags, 0o600), "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.replace(file)
-    sync_folder(file.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last through a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
