@@ -29,12 +29,13 @@ from lineshaft.core.series import Aggregate, Buckets, Format, Series
 from lineshaft.security.access.approvals import Requests, open_requests
 from lineshaft.security.access.document import Document
 from lineshaft.security.access.enforced import Enforced
+from lineshaft.security.people.accounts import OWNER
 from lineshaft.security.people.login import People
 from lineshaft.security.people.settings import Settings as PeopleSettings
 from lineshaft.security.people.store import Store, open_store
 from lineshaft.web.api.app import build_app
 from lineshaft.web.api.door.approving import Approving
-from lineshaft.web.api.door.callers import OWNER, Caller, Callers
+from lineshaft.web.api.door.callers import Caller, Callers
 from lineshaft.web.api.door.rights import Looker, Rights
 from lineshaft.web.api.leaving import ExportGate
 from lineshaft.web.api.rooms import Rooms

@@ -37,15 +37,15 @@ def up(config: Path, data: Path, log: Log, *, watch: bool) -> int:
 
 async def reload(bus_url: str, *, as_json: bool) -> None:
     """Let the running plant take in its configuration; say what that did."""
-    import getpass
     import json
 
+    from lineshaft.cli.files.telling import who
     from lineshaft.core.bus.nats import open_bus
     from lineshaft.settings.reloading import PATIENCE_S, RELOAD
 
     async with open_bus(bus_url, most_bytes=None) as bus:
-        by = f"local:{getpass.getuser()}".encode()
-        parts = [part async for part in bus.ask(RELOAD, by, PATIENCE_S)]
+        asked = bus.ask(RELOAD, who().encode(), PATIENCE_S)
+        parts = [part async for part in asked]
     done = json.loads(b"".join(parts))
     if as_json:
         screen.say(json.dumps(done))

@@ -1,6 +1,7 @@
 """The file `policy.toml`: read, checked as a whole, every problem with its place."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -54,6 +55,12 @@ def _checked(table: dict[str, object], file: Path, text: str) -> Document:
     return document
 
 
+@lru_cache(maxsize=2)
+def _parsed(text: str, file: Path) -> Document:
+    """Parse a text once: who follows the policy asks for it every two seconds."""
+    return parse_policy(text, file)
+
+
 def accepted(file: Path, data: Path) -> tuple[int, Document]:
     """Return the number of the policy that was accepted last, and the policy.
 
@@ -64,7 +71,7 @@ def accepted(file: Path, data: Path) -> tuple[int, Document]:
     newest = versions.newest()
     if newest is None:
         return 0, Document()
-    return newest.number, parse_policy(versions.text(newest.number), file.parent / FILE)
+    return newest.number, _parsed(versions.text(newest.number), file.parent / FILE)
 
 
 def hints(policy: PolicyFile, names: list[str]) -> list[str]:

@@ -73,7 +73,7 @@ async def give_rights(plant: Plant, account: str) -> None:
 def accept_first(plant: Plant) -> Version | None:
     """Accept the policy beside lineshaft.toml, if there is one and none ever was.
 
-    `Refused` if a test inside it fails, `ConfigError` with all that is wrong with it.
+    `ConfigError` with all that is wrong with it, also if a test inside it fails.
     """
     file, versions = plant.file.parent / FILE, Versions(plant.data / "policy")
     if not file.exists() or versions.newest() is not None:

@@ -1,7 +1,6 @@
-"""What the settings mean for HTTPS: which certificate, and when it is another one."""
+"""What the settings mean for TLS: whose certificate is shown, and whose is taken."""
 
 import asyncio
-from functools import partial
 
 from lineshaft.core.bus.machines import Machine, Secured, device, listener
 from lineshaft.core.errors import ConfigError, Unreachable
@@ -15,7 +14,7 @@ from lineshaft.security.identity.keys import (
     read_certificates,
     write_certificates,
 )
-from lineshaft.security.identity.register import State, open_register
+from lineshaft.security.identity.register import open_register
 from lineshaft.security.identity.service import is_due_file, node_files
 from lineshaft.settings import Plant
 from lineshaft.settings.policy import accepted
@@ -32,7 +31,10 @@ def secure_web(plant: Plant) -> Secure:
         files = plant.file.parent / web.certificate, plant.file.parent / web.key
         for file in files:
             if not file.is_file():
-                raise ConfigError(f"web: there is no file {file}")
+                raise ConfigError(
+                    f"there is no file {file}; name the right one in web.certificate "
+                    "and web.key"
+                )
         read_certificates(files[0])
         return Secure(*files, names[0])
     with open_authority(plant) as authority:
@@ -47,54 +49,56 @@ def secure_mqtt(plant: Plant) -> Secured:
     with open_authority(plant) as authority:
         files = node_files(home, authority, identity)
         write_certificates(roots, authority.certificate, *authority.trusted)
-    machines = partial(machines_of, plant)
-    return Secured(plant.settings.bus.mqtt_host, *files, roots, machines)
+    return Secured(plant.settings.bus.mqtt_host, *files, roots, Machines(plant))
 
 
-def machines_of(plant: Plant) -> list[Machine]:
-    """Return who may come in over MQTT now: every certificate that counts."""
-    _, document = accepted(plant.file, plant.data)
-    moment, home = now(), plant.data / "authority"
-    if is_due_file(home / "node.pem"):
-        with open_authority(plant) as authority:
-            node_files(home, authority, plant.settings.identity)
-    with open_register(home) as register:
-        issued = register.all()
-    found = []
-    for each in issued:
-        if each.state is not State.VALID or each.ends <= moment:
-            continue
-        certificate = f"{CERTIFICATE}{each.serial}"
-        if each.kind in ("device", "gateway"):
-            found.append(device(certificate, each.name, _places(document, each.name)))
-        elif each.kind in ("service", "node"):
-            found.append(listener(certificate))
-    return found
+class Machines:
+    """Who may come in over MQTT now: every certificate that counts. It is asked often.
 
+    What is derived from the policy is kept until there is another one.
+    """
 
-def _places(document: Document, name: str) -> list[str]:
-    """Return the places that the policy lets a machine say something of."""
-    groups = {group for group, members in document.groups.items() if name in members}
-    patterns = [
-        pattern
-        for grant in document.grant
-        if {name, *groups} & set(grant.who) and Action.PUBLISH in grant.actions
-        for pattern in grant.on
-    ]
-    # A wildcard inside a pattern has no equal in the rights of the bus.
-    plain = [pattern.removesuffix("/**").removesuffix("/*") for pattern in patterns]
-    policy, moment_us = Policy(document), now_us()
-    return sorted(
-        {
+    def __init__(self, plant: Plant) -> None:
+        self._plant = plant
+        self._policy = Policy(Document())
+
+    def __call__(self) -> list[Machine]:
+        """Return them; our own certificate is renewed if it is time."""
+        plant, home = self._plant, self._plant.data / "authority"
+        _, document = accepted(plant.file, plant.data)
+        if document is not self._policy.document:
+            self._policy = Policy(document)
+        if is_due_file(home / "node.pem"):
+            with open_authority(plant) as authority:
+                node_files(home, authority, plant.settings.identity)
+        with open_register(home) as register:
+            valid = register.valid(now())
+        return [machine for each in valid if (machine := self._machine(*each))]
+
+    def _machine(self, serial: str, name: str, kind: str) -> Machine | None:
+        certificate = f"{CERTIFICATE}{serial}"
+        if kind in ("device", "gateway"):
+            return device(certificate, name, self._places(name))
+        return listener(certificate) if kind in ("service", "node") else None
+
+    def _places(self, name: str) -> list[str]:
+        """Return the places that the policy lets a machine say something of."""
+        holders, moment_us = set(self._policy.holders_of(name)), now_us()
+        patterns = [
+            pattern
+            for grant in self._policy.document.grant
+            if holders & set(grant.who) and Action.PUBLISH in grant.actions
+            for pattern in grant.on
+        ]
+        # A wildcard inside a pattern has no equal in the rights of the bus.
+        plain = {each.removesuffix("/**").removesuffix("/*") for each in patterns}
+        asked = ((place, f"{place}/point") for place in plain if "*" not in place)
+        # What is denied, or does not count now, is not granted either.
+        return sorted(
             place
-            for place in plain
-            if "*" not in place
-            # What is denied, or does not count now, is not granted either.
-            and policy.decide(
-                name, Action.PUBLISH, f"{place}/point", moment_us
-            ).is_allowed
-        }
-    )
+            for place, point in asked
+            if self._policy.decide(name, Action.PUBLISH, point, moment_us).is_allowed
+        )
 
 
 class CertificateWatch:

@@ -8,16 +8,11 @@ from typing import Literal
 from lineshaft import settings
 from lineshaft.cli import screen
 from lineshaft.core.bus.audit import AuditRecord
-from lineshaft.core.errors import ConfigError, LineshaftError, NotFound
-from lineshaft.core.message import read_json
+from lineshaft.core.errors import ConfigError
 from lineshaft.core.name import place_of
 from lineshaft.core.reading import from_us, iso
-from lineshaft.security.audit.asking import Entry
-from lineshaft.security.audit.log import CHECKPOINT, PUBLIC_KEY
-from lineshaft.security.audit.notes import read_checkpoint
-from lineshaft.security.audit.tiles import Tiles
-from lineshaft.security.data.catalogue import Entry as Listed
-from lineshaft.security.data.catalogue import catalogue
+from lineshaft.security.audit.reading import home_of, records, steadily
+from lineshaft.security.data.catalogue import Entry, catalogue
 from lineshaft.security.data.gate import Gate, Stage
 from lineshaft.security.data.labels import Labels
 from lineshaft.security.data.reports.filed import changes, read_filed, write_filed
@@ -81,7 +76,7 @@ def _labels(plant: Plant) -> Labels:
     return wanted.labels if wanted else Labels([])
 
 
-def _entries(plant: Plant) -> list[Listed]:
+def _entries(plant: Plant) -> list[Entry]:
     return catalogue(_labels(plant), [point.name for point, _, _ in plant.points()])
 
 
@@ -95,7 +90,7 @@ def _catalogue(plant: Plant, data: Path) -> Sheet:
     return Sheet("catalogue", _now(), plant.name, columns, rows_of(rows), notes)
 
 
-def _changes(entries: list[Listed], data: Path) -> Iterator[str]:
+def _changes(entries: list[Entry], data: Path) -> Iterator[str]:
     filed = read_filed(data / _FILED)
     if filed is None:
         yield "no catalogue was announced; `lineshaft data file-catalogue` keeps one"
@@ -150,32 +145,13 @@ def decisions(data: Path) -> list[AuditRecord]:
 
     The plant may run or not. `NotFound` if it never ran.
     """
-    home = data / "audit"
-    if not (home / PUBLIC_KEY).is_file():
-        raise NotFound(
-            f"{home} holds no audit log: no plant was started with this data directory "
-            "yet; name the right one with --data"
-        )
-    if not (home / CHECKPOINT).is_file():
-        return []  # it has been begun, and nothing is in it
-    while True:
-        before = (home / CHECKPOINT).read_text("utf-8")
-        try:
-            return _about_data(home, before)
-        except LineshaftError:
-            # A plant that runs goes on writing, and replaces the last file.
-            if (home / CHECKPOINT).read_text("utf-8") == before:
-                raise
+    home = home_of(data)
 
+    def about_data(size: int) -> list[AuditRecord]:
+        every = records(home, size)
+        return [record for record in every if record.kind.startswith("data.")]
 
-def _about_data(home: Path, checkpoint: str) -> list[AuditRecord]:
-    size = read_checkpoint(checkpoint, None).size
-    entries = Tiles(home, size).entries(0, size)
-    records = (
-        read_json(entry, Entry, "an entry of the audit log").record
-        for _, entry in entries
-    )
-    return [record for record in records if record.kind.startswith("data.")]
+    return steadily(home, about_data)
 
 
 def _show(sheet: Sheet, form: Form, language: Language) -> None:

@@ -1,7 +1,8 @@
 """Who may say what on the embedded bus: each room has a user, and its subjects.
 
 A room that is taken over can neither forge readings if it does not make any, nor empty
-a stream that is not its own. Machines on the MQTT side have an account of their own.
+or change a stream that is not its own: whoever runs the plant makes the streams.
+Machines on the MQTT side have an account of their own.
 """
 
 import json
@@ -23,8 +24,7 @@ _EVERYBODY_SAYS = (
     "$SYS.REQ.ACCOUNT.PING.STATZ",
     "$JS.ACK.>",
     "$JS.FC.>",
-    *(f"$JS.API.STREAM.{verb}.{name}" for verb in ("INFO", "CREATE", "UPDATE")
-      for name in _STREAMS),
+    *(f"$JS.API.STREAM.INFO.{name}" for name in _STREAMS),
     *(f"$JS.API.CONSUMER.*.{name}" for name in _STREAMS),
     *(f"$JS.API.CONSUMER.*.{name}.>" for name in _STREAMS),
     "$JS.API.CONSUMER.MSG.NEXT.>",
@@ -60,9 +60,8 @@ class Accounts:
     )
 
     def url(self, port: int, user: str = PLANT) -> str:
-        """Return the address of the bus for a user; others have the plant's right."""
-        name = user if user in self.passwords else PLANT
-        return f"nats://{name}:{self.passwords[name]}@127.0.0.1:{port}"
+        """Return the address of the bus for a user: a room, or the plant."""
+        return f"nats://{user}:{self.passwords[user]}@127.0.0.1:{port}"
 
     def configuration(self, machines: Sequence[Machine] = ()) -> Iterator[str]:
         """Yield the lines of the server's configuration."""

@@ -7,7 +7,7 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -113,6 +113,12 @@ def _streams(most_bytes: int, event_bytes: int) -> tuple[StreamConfig, ...]:
     )
 
 
+def _differs(wanted: StreamConfig, there: StreamConfig) -> bool:
+    """Whether a stream is not as we want it, in what we say of it."""
+    said = (f.name for f in fields(wanted) if getattr(wanted, f.name) is not None)
+    return any(getattr(wanted, key) != getattr(there, key) for key in said)
+
+
 class NatsBus:
     """A connection to the bus; it finds its way back after a restart of the server."""
 
@@ -193,8 +199,9 @@ class NatsBus:
                 mark = {_IDENTITY: secrets.token_hex(8)}
                 await self._stream.add_stream(config, metadata=mark)
             else:
-                mark = info.config.metadata or {}
-                await self._stream.update_stream(config, metadata=mark)
+                if _differs(config, info.config):
+                    mark = info.config.metadata or {}
+                    await self._stream.update_stream(config, metadata=mark)
 
     async def publish(self, subject: str, data: bytes, message_id: str) -> None:
         """Store a message; see `core.bus.Publishes`."""

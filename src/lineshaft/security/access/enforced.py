@@ -23,7 +23,7 @@ class Enforced:
     """
 
     def __init__(self, read: Callable[[], tuple[int, Document]]) -> None:
-        """`read` returns the number of the newest version, 0 if none, and its text."""
+        """`read` returns the number of the newest version, 0 if none, and it."""
         self._read = read
         self.version, document = read()
         self.policy = Policy(document)

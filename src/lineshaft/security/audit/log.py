@@ -122,6 +122,16 @@ def open_log(home: Path, name: str) -> Iterator[Callable[[], Log]]:
         yield partial(Log, home, signer)
 
 
+def checkpoint_of(home: Path) -> str:
+    """Return the newest checkpoint; `Refused` if it cannot be read."""
+    try:
+        return (home / CHECKPOINT).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(
+            f"{home / CHECKPOINT} cannot be read ({error}); restore it from a back-up"
+        ) from error
+
+
 @contextmanager
 def alone(home: Path) -> Iterator[None]:
     """Keep every other process from writing; `Refused` if one does."""

@@ -8,7 +8,6 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
-from fnmatch import fnmatchcase
 from http import HTTPStatus
 from pathlib import Path
 
@@ -23,11 +22,12 @@ from lineshaft.core.health.meaning import counter, gauge
 from lineshaft.core.message import read_json
 from lineshaft.core.process.tasks import beside
 from lineshaft.security.audit import merkle
-from lineshaft.security.audit.asking import Entry, Numbered, Search
+from lineshaft.security.audit.asking import Entry, Search
 from lineshaft.security.audit.log import CHECKPOINT, Log
 from lineshaft.security.audit.notes import Verifier, cosigned_at
+from lineshaft.security.audit.reading import search
 from lineshaft.security.audit.settings import Settings
-from lineshaft.security.audit.tiles import LONGEST_ENTRY, WIDTH, Tiles
+from lineshaft.security.audit.tiles import LONGEST_ENTRY, Tiles
 from lineshaft.security.audit.verifying import prove
 from lineshaft.security.audit.witness import Stale, TwoHistories, Witness, request
 
@@ -36,8 +36,6 @@ log = logging.getLogger(__name__)
 RETRY_S = 5.0
 MOST_IDS = 20_000
 """Records whose ids are remembered: whoever is unsure tells one again, soon."""
-MOST_READ = 500_000
-"""Entries that one search looks at."""
 MOST_LETTERS = 1_000
 _TEXTS = ("kind", "who", "name", "text", "origin", "id")
 COSIGNED_FILE = "checkpoint.cosigned"
@@ -269,26 +267,3 @@ def entry_of(stream: str, sequence: int, record: AuditRecord) -> bytes:
     detail: dict[str, str | int | float | bool | None] = {"cut": whole, **told}
     short = msgspec.structs.replace(record, **cut, detail=detail)
     return msgspec.json.encode(Entry(stream, sequence, short))
-
-
-def search(home: Path, size: int, wanted: Search) -> Iterator[Numbered]:
-    """Yield the records that are all of what is given, the newest first."""
-    tiles, found, low = Tiles(home, size), 0, max(0, size - MOST_READ)
-    while size > low and found < wanted.limit:
-        start = (size - 1) // WIDTH * WIDTH
-        for number, data in reversed(list(tiles.entries(start, size))):
-            record = read_json(data, Entry, "an entry of the audit log").record
-            if _is_wanted(record, wanted) and found < wanted.limit:
-                found += 1
-                yield Numbered(number, record)
-        size = start
-
-
-def _is_wanted(record: AuditRecord, wanted: Search) -> bool:
-    return (
-        wanted.who in ("", record.who)
-        and wanted.result in ("", record.result)
-        and (not wanted.kind or fnmatchcase(record.kind, wanted.kind))
-        and (not wanted.name or fnmatchcase(record.name, wanted.name))
-        and wanted.since_us <= record.time_us < wanted.until_us
-    )

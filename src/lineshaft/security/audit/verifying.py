@@ -7,7 +7,7 @@ import msgspec
 
 from lineshaft.core.errors import Refused
 from lineshaft.security.audit import merkle
-from lineshaft.security.audit.log import CHECKPOINT, PUBLIC_KEY
+from lineshaft.security.audit.log import CHECKPOINT, PUBLIC_KEY, checkpoint_of
 from lineshaft.security.audit.notes import Checkpoint, Verifier, read_checkpoint
 from lineshaft.security.audit.tiles import (
     ENTRIES,
@@ -79,7 +79,7 @@ def verify(home: Path, key: str = "", earlier: Sequence[str] = ()) -> Verdict:
 
 def prove(home: Path, number: int) -> Proof:
     """Return the proof that an entry is in the log."""
-    note = _checkpoint_of(home)
+    note = checkpoint_of(home)
     checkpoint = read_checkpoint(note, None)
     tiles = Tiles(home, checkpoint.size)
     path = merkle.inclusion(tiles, number, checkpoint.size)
@@ -99,13 +99,6 @@ def check_proof(proof: Proof, key: str) -> Checkpoint:
     if found != checkpoint.root:
         raise Refused(f"the proof does not hold: entry {proof.number} is another one")
     return checkpoint
-
-
-def _checkpoint_of(home: Path) -> str:
-    try:
-        return (home / CHECKPOINT).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"{home} holds no audit log yet") from error
 
 
 def _check_entries(tiles: Tiles, problems: list[str]) -> list[list[bytes]]:

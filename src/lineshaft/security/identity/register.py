@@ -121,6 +121,15 @@ class Register:
         question = "SELECT * FROM certificates ORDER BY begins DESC, rowid DESC"
         return [_issued(row) for row in self._connection.execute(question)]
 
+    def valid(self, when: datetime) -> list[tuple[str, str, str]]:
+        """Return the serial number, name and kind of each certificate that counts."""
+        question = (
+            "SELECT serial, name, kind FROM certificates WHERE state = 'valid' AND "
+            "ends > ? ORDER BY serial"
+        )
+        rows = self._connection.execute(question, (when.timestamp(),))
+        return [(row["serial"], row["name"], row["kind"]) for row in rows]
+
     def revoke(self, what: str, reason: str, when: datetime) -> list[Issued]:
         """Revoke all certificates of a name, or the one of a serial number.
 

@@ -9,6 +9,8 @@ import msgspec
 from lineshaft.core.errors import NotFound, Refused
 from lineshaft.security.people.store import Store, digest, new_secret
 
+OWNER = "local:"
+"""Begins the name of whoever runs the plant; no account can be called so."""
 _NAME = re.compile(r"[\w.@-]{1,100}")
 CODE_S = 24 * 3600.0
 """How long the link of a set-up or an invitation works."""

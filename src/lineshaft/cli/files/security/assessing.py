@@ -33,7 +33,7 @@ from lineshaft.security.assess.seen import (
 )
 from lineshaft.security.audit.asking import Search
 from lineshaft.security.audit.log import PUBLIC_KEY
-from lineshaft.security.audit.service import search
+from lineshaft.security.audit.reading import search
 from lineshaft.security.audit.verifying import verify
 from lineshaft.security.data.keys.ring import Ring
 from lineshaft.security.identity.keys import now, read_certificates

@@ -6,24 +6,28 @@ from pathlib import Path
 import msgspec
 
 from lineshaft.cli import screen
-from lineshaft.core.errors import ConfigError, NotFound, Refused
+from lineshaft.core.errors import ConfigError, NotFound
 from lineshaft.core.message import read_json
 from lineshaft.core.reading import iso
-from lineshaft.security.audit.asking import Numbered, Search
-from lineshaft.security.audit.log import CHECKPOINT, PUBLIC_KEY
+from lineshaft.security.audit.asking import Search
+from lineshaft.security.audit.log import CHECKPOINT, PUBLIC_KEY, checkpoint_of
 from lineshaft.security.audit.notes import (
     COSIGNED,
     Signer,
     Verifier,
     open_key,
-    read_checkpoint,
 )
-from lineshaft.security.audit.service import COSIGNED_FILE, search
+from lineshaft.security.audit.reading import (
+    ATTEMPTS,
+    home_of,
+    search,
+    steadily,
+)
+from lineshaft.security.audit.service import COSIGNED_FILE
 from lineshaft.security.audit.verifying import Proof, check_proof, prove, verify
 from lineshaft.web.api.past.times import parse_time
 
 HOLDS, BROKEN = 0, 1
-ATTEMPTS = 5
 
 
 def check(
@@ -32,12 +36,12 @@ def check(
     """Print whether the log is as it was written; return 0 if so, else 1."""
     if proof is not None:
         return _check_proof(data, key, proof, as_json=as_json)
-    home, earlier = _home(data), [_text(file) for file in against]
+    home, earlier = home_of(data), [_text(file) for file in against]
     for _ in range(ATTEMPTS):
-        before = _text(home / CHECKPOINT)
+        before = checkpoint_of(home)
         verdict = verify(home, key, earlier)
         # A plant that runs goes on writing while we read.
-        if verdict.holds or before == _text(home / CHECKPOINT):
+        if verdict.holds or before == checkpoint_of(home):
             break
     if as_json:
         screen.write_json(
@@ -58,7 +62,8 @@ def check(
 
 def show(data: Path, wanted: Search, *, as_json: bool) -> None:
     """Print records, the newest first."""
-    found = _found(_home(data), wanted)
+    home = home_of(data)
+    found = steadily(home, lambda size: list(search(home, size, wanted)))
     if as_json:
         screen.write_json([msgspec.to_builtins(each) for each in found])
         return
@@ -75,18 +80,6 @@ def show(data: Path, wanted: Search, *, as_json: bool) -> None:
     )
 
 
-def _found(home: Path, wanted: Search) -> list[Numbered]:
-    """Search; again if the plant, which runs, has written on meanwhile."""
-    for _ in range(ATTEMPTS):
-        before = _text(home / CHECKPOINT)
-        try:
-            return list(search(home, read_checkpoint(before, None).size, wanted))
-        except Refused:
-            if before == _text(home / CHECKPOINT):
-                raise
-    raise Refused(f"{home} is written to faster than it can be read; try again")
-
-
 def wish(who: str, kind: str, name: str, result: str, since: str, limit: int) -> Search:
     """Return what is searched for; `ConfigError` for a time that is none."""
     since_us = parse_time(since) if since else 0
@@ -95,7 +88,7 @@ def wish(who: str, kind: str, name: str, result: str, since: str, limit: int) ->
 
 def checkpoint(data: Path) -> None:
     """Print the newest checkpoint, cosigned if there is a witness."""
-    home = _home(data)
+    home = home_of(data)
     cosigned = home / COSIGNED_FILE
     if cosigned.exists():
         screen.complain("cosigned by the witness; a newer one may be in the log")
@@ -104,7 +97,7 @@ def checkpoint(data: Path) -> None:
 
 def tell_key(data: Path, *, witness: bool) -> None:
     """Print the public key of the log, or of the witness that we are for others."""
-    home = _home(data)
+    home = home_of(data)
     text = _text(home / PUBLIC_KEY).strip()
     if witness:
         if not (home / "witness" / "key").exists():
@@ -116,27 +109,17 @@ def tell_key(data: Path, *, witness: bool) -> None:
 
 def prove_entry(data: Path, number: int) -> None:
     """Print the proof that an entry is in the log, as JSON."""
-    screen.write_json(msgspec.to_builtins(prove(_home(data), number)))
+    screen.write_json(msgspec.to_builtins(prove(home_of(data), number)))
 
 
 def _check_proof(data: Path, key: str, file: Path, *, as_json: bool) -> int:
     proof = read_json(file.read_bytes(), Proof, "a proof")
-    found = check_proof(proof, key or _text(_home(data) / PUBLIC_KEY))
+    found = check_proof(proof, key or _text(home_of(data) / PUBLIC_KEY))
     if as_json:
         screen.write_json({"number": proof.number, "size": found.size, "holds": True})
     else:
         screen.say(f"entry {proof.number} is among the {found.size} of {found.origin}")
     return HOLDS
-
-
-def _home(data: Path) -> Path:
-    home = data / "audit"
-    if not (home / PUBLIC_KEY).exists():
-        raise NotFound(
-            f"{home} holds no audit log: no plant was started with this data directory "
-            "yet; name the right one with --data"
-        )
-    return home
 
 
 def _text(file: Path) -> str:

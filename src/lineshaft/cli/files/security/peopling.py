@@ -4,7 +4,6 @@ It works while the plant runs and while it does not; what is ended is ended for 
 request. Whoever may write these files may do all this, so it is written down as them.
 """
 
-import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,7 @@ import msgspec
 
 from lineshaft import settings
 from lineshaft.cli import screen
-from lineshaft.core.bus.audit import AuditRecord
-from lineshaft.core.bus.trail import keep
+from lineshaft.cli.files import telling
 from lineshaft.core.errors import ConfigError, NotFound, Refused
 from lineshaft.core.name import did_you_mean
 from lineshaft.core.reading import iso
@@ -45,17 +43,6 @@ class Place:
                 "yet; name the right one with --data"
             )
         return home
-
-    def record(self, kind: str, name: str, text: str = "") -> None:
-        """Write down what is done here."""
-        who = f"local:{getpass.getuser()}"
-        record = AuditRecord(
-            kind=kind, who=who, name=name, text=text, origin="command line"
-        )
-        try:
-            keep(self.home / "audit.jsonl", record)
-        except OSError as error:
-            screen.complain(f"it is done, but not written down: {error}")
 
 
 def accounts(place: Place, *, as_json: bool) -> None:
@@ -95,7 +82,7 @@ def invite(place: Place, name: str, *, new: bool, as_json: bool) -> None:
         known.get(name)
         until_us = now_us() + int(CODE_S * 1e6)
         code = known.invite(name, INVITATION, until_us)
-    place.record("account.made" if new else "account.invited", name)
+    telling.note(place.data, "account.made" if new else "account.invited", name)
     _tell_code(name, "invited", code, as_json=as_json)
 
 
@@ -106,7 +93,7 @@ def set_up(place: Place, *, as_json: bool) -> None:
         if known.all():
             raise Refused("there are accounts already; `lineshaft people add NAME`")
         code = known.invite("", SETUP, now_us() + int(CODE_S * 1e6))
-    place.record("account.set-up-invited", "")
+    telling.note(place.data, "account.set-up-invited", "")
     _tell_code("", "set-up", code, as_json=as_json)
 
 
@@ -115,7 +102,7 @@ def disable(place: Place, name: str, *, disabled: bool) -> None:
     with open_store(place.home / "people.sqlite") as store:
         Accounts(store).disable(name, disabled=disabled)
     word = "disabled" if disabled else "enabled"
-    place.record(f"account.{word}", name)
+    telling.note(place.data, f"account.{word}", name)
     screen.say(f"{name} is {word}")
 
 
@@ -123,7 +110,7 @@ def remove(place: Place, name: str) -> None:
     """Remove an account; its name is never given again."""
     with open_store(place.home / "people.sqlite") as store:
         Accounts(store).remove(name, now_us())
-    place.record("account.removed", name)
+    telling.note(place.data, "account.removed", name)
     screen.say(f"{name} is removed")
 
 
@@ -155,7 +142,7 @@ def end(place: Place, what: str) -> None:
             tokens.end(number)
     if not mine and not others:
         raise NotFound(f"no session or token belongs to {what!r} or begins so")
-    place.record("session.ended", what)
+    telling.note(place.data, "session.ended", what)
     screen.say(f"{len(mine)} sessions and {len(others)} tokens ended")
 
 
@@ -172,10 +159,10 @@ def token(
     actions = [_action(each) for each in wanted]
     now = now_us()
     with open_store(place.home / "people.sqlite") as store:
-        by = f"local:{getpass.getuser()}"
+        by = telling.who()
         until = (now, now + int(days * DAY_US))
         secret, made = Tokens(store).make(subject, label, (actions, places), until, by)
-    place.record("token.made", subject, label)
+    telling.note(place.data, "token.made", subject, label)
     if as_json:
         screen.write_json({"secret": secret, "token": msgspec.to_builtins(made)})
         return

@@ -9,8 +9,7 @@ import msgspec
 from lineshaft import settings
 from lineshaft.cli import screen
 from lineshaft.cli.files import telling
-from lineshaft.core.bus.audit import AuditRecord
-from lineshaft.core.errors import ConfigError, LineshaftError, Unreachable
+from lineshaft.core.errors import ConfigError, LineshaftError
 from lineshaft.core.name import did_you_mean
 from lineshaft.core.reading import from_us, iso
 from lineshaft.security.access.comparing import Difference, compare
@@ -187,18 +186,8 @@ def _tested(document: Document) -> None:
 def _accept(data: Path, text: str, note: str) -> Version:
     now = from_us(_now_us()).isoformat(timespec="seconds").replace("+00:00", "Z")
     made = _versions(data).accept(text, by=getpass.getuser(), time=now, note=note)
-    record = AuditRecord(
-        kind="policy.accepted",
-        who=telling.who(),
-        name=f"version {made.number}",
-        text=made.note,
-        origin=telling.ORIGIN,
-        detail={"sha256": made.sha256},
-    )
-    try:
-        telling.tell(data, record)
-    except Unreachable as error:
-        screen.complain(f"it is accepted, but not written down: {error}")
+    version = f"version {made.number}"
+    telling.note(data, "policy.accepted", version, made.note, sha256=made.sha256)
     return made
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from lineshaft import settings
 from lineshaft.cli import screen
-from lineshaft.core.bus.audit import AuditRecord
-from lineshaft.core.bus.trail import keep
+from lineshaft.cli.files import telling
 from lineshaft.core.errors import ConfigError
 from lineshaft.security.identity import authority, client
 from lineshaft.security.identity.keys import (
@@ -36,17 +35,6 @@ class Place:
     def load(self) -> Plant:
         """Return the plant as configured."""
         return settings.load(self.config, self.data, drivers=False)
-
-    def record(self, kind: str, name: str, text: str = "") -> None:
-        """Write down what is done here."""
-        who = f"local:{getpass.getuser()}"
-        record = AuditRecord(
-            kind=kind, who=who, name=name, text=text, origin="command line"
-        )
-        try:
-            keep(self.data / "people" / "audit.jsonl", record)
-        except OSError as error:
-            screen.complain(f"it is done, but not written down: {error}")
 
 
 def show(place: Place, *, as_json: bool) -> None:
@@ -90,7 +78,7 @@ def invite(
         invited = Invited(name, kind, tuple(hosts))
         code = ours.register.invite(invited, by, now(), days)
         root = fingerprint(ours.root)
-    place.record("identity.invited", f"{kind} {name}")
+    telling.note(place.data, "identity.invited", f"{kind} {name}")
     port = wanted.port or 0
     url = f"https://{wanted.names[0]}:{port or 'PORT'}"
     if as_json:
@@ -134,7 +122,9 @@ def revoke(place: Place, what: str, reason: str, *, as_json: bool) -> None:
     with open_authority(place.load()) as ours:
         gone = ours.register.revoke(what, reason, now())
     for each in gone:
-        place.record("identity.revoked", f"{each.kind} {each.name}", each.serial)
+        telling.note(
+            place.data, "identity.revoked", f"{each.kind} {each.name}", each.serial
+        )
     if as_json:
         screen.write_json([{"serial": each.serial, "name": each.name} for each in gone])
         return
@@ -158,7 +148,7 @@ def take_root_out(place: Place, file: Path) -> None:
     file.touch(mode=0o600)
     file.write_bytes(key.read_bytes())
     key.unlink()
-    place.record("identity.root-taken-out", str(file))
+    telling.note(place.data, "identity.root-taken-out", str(file))
     screen.say(f"the root's key is in {file} only; keep it where no network is")
 
 
@@ -168,7 +158,7 @@ def rekey(place: Place, *, as_json: bool) -> None:
     given = plant.settings.identity.passphrase
     passphrase = read_secret(given, plant.file.parent) if given else ""
     authority.replace(place.data / "authority", plant.name, passphrase)
-    place.record("identity.rekeyed", plant.name)
+    telling.note(place.data, "identity.rekeyed", plant.name)
     show(place, as_json=as_json)
     screen.complain(
         "start the plant anew; machines fetch the new root when they renew, and what "
@@ -200,7 +190,7 @@ def opcua(place: Place, folder: Path, hosts: Sequence[str], *, as_json: bool) ->
             file = files["issuers"] / "certs" / f"{('issuing', 'root')[number]}.der"
             file.write_bytes(each.public_bytes(Encoding.DER))
         (files["issuers"] / "crl" / "issuing.crl").write_bytes(ours.revoked())
-    place.record("identity.issued", f"app {name}", uri)
+    telling.note(place.data, "identity.issued", f"app {name}", uri)
     if as_json:
         told = {key_: str(file) for key_, file in files.items()}
         screen.write_json(told | {"application_uri": uri})

@@ -11,12 +11,11 @@ from lineshaft.core.errors.codes import Code
 from lineshaft.core.process.loopback import is_loopback
 from lineshaft.core.process.peer import Address, Peers
 from lineshaft.security.access.enforced import now_us
+from lineshaft.security.people.accounts import OWNER
 from lineshaft.security.people.login import People, Unproven
 from lineshaft.security.people.sessions import Session
 from lineshaft.security.people.tokens import Token
 
-OWNER = "local:"
-"""Begins the name of whoever runs the plant; no account can be called so."""
 SESSION_COOKIE, BROWSER_COOKIE = "lineshaft-session", "lineshaft-browser"
 _OF_PROXIES = frozenset({"forwarded", "x-forwarded-for", "x-real-ip", "via"})
 """Whoever a proxy speaks for is not its user (RFC 9110, 7.6.3)."""
